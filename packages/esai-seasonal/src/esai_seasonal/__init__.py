@@ -1,0 +1,1 @@
+"""Bias correction and downscaling of seasonal forecasts."""
