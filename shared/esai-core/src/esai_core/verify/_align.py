@@ -1,0 +1,149 @@
+"""What every score does first and last: check that its inputs belong together, and take the weighted mean."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from esai_core.errors import InputError, UsageError
+
+#: A dimension, several, or None for all of them.
+Dims = Hashable | Iterable[Hashable] | None
+
+_SAME_COORDINATE = (
+    1e-5  # degrees, hours...: what single precision loses on a coordinate, and far below any grid's step
+)
+
+
+def as_array(value: Any, name: str) -> xr.DataArray:
+    """Return `value` as a DataArray; a numpy array gets the dimensions dim_0, dim_1..."""
+    if isinstance(value, xr.DataArray):
+        return value
+    if isinstance(value, xr.Dataset):
+        raise UsageError(f"{name} is a Dataset; a score takes one variable", remedy="pick it: ds['t2m']")
+    return xr.DataArray(value)
+
+
+def aligned(
+    main: xr.DataArray, other: xr.DataArray, *, names: tuple[str, str], units: bool = True
+) -> xr.DataArray:
+    """Return `other` in the order of the coordinates of `main`, or refuse.
+
+    Nothing is dropped, filled or interpolated: every dimension of `other` is one of `main`, with the same
+    values. Another order of the same values is put right; floats may differ by single precision's rounding.
+
+    Raises
+    ------
+    InputError
+        If a dimension of `other` is not in `main`, sizes or coordinate values differ, values repeat, valid
+        times differ, or both have units and these differ.
+    """
+    left, right = names
+    extra = [str(d) for d in other.dims if d not in main.dims]
+    if extra:
+        raise InputError(
+            f"{right} has the dimension {', '.join(extra)} which {left} lacks",
+            where=f"{left}: {_dims(main)}; {right}: {_dims(other)}",
+            remedy="select or average it first",
+        )
+    first, second = main.attrs.get("units"), other.attrs.get("units")
+    if units and first is not None and second is not None and str(first).strip() != str(second).strip():
+        raise InputError(
+            f"units differ: {left} in {first!r}, {right} in {second!r}", remedy="convert one of them"
+        )
+    for dim in other.dims:
+        other = _same_order(main, other, dim, names)
+    if "valid_time" in main.coords and "valid_time" in other.coords:
+        here, there = main["valid_time"], other["valid_time"]
+        if set(here.dims) == set(there.dims) and not np.array_equal(here, there.transpose(*here.dims)):
+            raise InputError(
+                f"valid_time of {left} and {right} differ", remedy="match the reference by valid time"
+            )
+    return other
+
+
+def _same_order(
+    main: xr.DataArray, other: xr.DataArray, dim: Hashable, names: tuple[str, str]
+) -> xr.DataArray:
+    left, right = names
+    if main.sizes[dim] != other.sizes[dim]:
+        detail = ""
+        if dim in main.indexes and dim in other.indexes:
+            detail = _unmatched(np.asarray(main[dim]), np.asarray(other[dim]), names)
+        raise InputError(
+            f"{left} has {main.sizes[dim]} values along {dim}, {right} has {other.sizes[dim]}{detail}",
+            remedy="select the common values first",
+        )
+    if dim not in main.indexes or dim not in other.indexes or main.indexes[dim].equals(other.indexes[dim]):
+        return other
+    a, b = np.asarray(main[dim]), np.asarray(other[dim])
+    for values, name in ((a, left), (b, right)):
+        if len(np.unique(values)) < len(values):
+            raise InputError(f"{name} has repeated values along {dim}", remedy="drop the duplicates")
+    if not _close(a, b):
+        order_a, order_b = np.argsort(a, kind="stable"), np.argsort(b, kind="stable")
+        if not _close(a[order_a], b[order_b]):
+            raise InputError(
+                f"{left} and {right} differ along {dim}{_unmatched(a, b, names)}",
+                remedy="select the common values, or regrid, first",
+            )
+        positions = np.empty(len(a), dtype=np.intp)
+        positions[order_a] = order_b
+        other = other.isel({dim: positions})
+    return other.assign_coords({dim: main[dim]})
+
+
+def _close(a: np.ndarray, b: np.ndarray) -> bool:
+    if a.dtype.kind == "f" and b.dtype.kind in "fiu":
+        return bool(np.all(np.abs(a - b) <= _SAME_COORDINATE))
+    return bool(np.array_equal(a, b))
+
+
+def _unmatched(a: np.ndarray, b: np.ndarray, names: tuple[str, str]) -> str:
+    found = []
+    for values, others, name in ((a, b, names[0]), (b, a, names[1])):
+        only = values[~np.isin(values, others)]
+        if len(only):
+            found.append(f"{len(only)} only in {name}, such as {only[0]}")
+    return f": {'; '.join(found)}" if found else ""
+
+
+def _dims(array: xr.DataArray) -> str:
+    return "(" + ", ".join(f"{d} {n}" for d, n in array.sizes.items()) + ")"
+
+
+def over(array: xr.DataArray, dim: Dims) -> list[Hashable]:
+    """Return the dimensions to average over: `dim` as a list, all of them for None, none for ()."""
+    if dim is None:
+        return list(array.dims)
+    names: list[Hashable] = [dim] if isinstance(dim, str) or not isinstance(dim, Iterable) else list(dim)
+    unknown = [str(d) for d in names if d not in array.dims]
+    if unknown:
+        raise UsageError(f"no dimension {', '.join(unknown)} to average over", where=_dims(array))
+    return names
+
+
+def mean(score: xr.DataArray, dim: Dims, weights: xr.DataArray | None) -> xr.DataArray:
+    """Return the weighted mean of `score` over `dim`, NaN left out; NaN where nothing is left."""
+    dims = over(score, dim)
+    if not dims and weights is None:
+        return score
+    there = score.notnull()
+    if weights is None:
+        total, size = score.sum(dims, skipna=True, dtype=np.float64), there.sum(dims, dtype=np.float64)
+    else:
+        weights = checked_weights(score, weights)
+        total = (score * weights).sum(dims, skipna=True, dtype=np.float64)
+        size = (there * weights).sum(dims, dtype=np.float64)
+    return total / size.where(size > 0)
+
+
+def checked_weights(score: xr.DataArray, weights: Any) -> xr.DataArray:
+    """Return `weights` aligned with `score`; negative or missing weights are refused."""
+    weights = aligned(score, as_array(weights, "weights"), names=("the scores", "weights"), units=False)
+    if weights.chunks is None and not bool((weights >= 0).all()):
+        raise InputError("weights must be zero or more, and none may be missing", where="weights")
+    return weights.astype(np.float64)
