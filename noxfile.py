@@ -1,0 +1,213 @@
+"""The sessions that check the tree. `python3 tools/dev.py` brings nox and uv and calls them; so does CI.
+
+Packages are tested as users get them: the wheels of the core and of one package, installed by their path into
+an environment of their own with that package's constraints, the tests run from an empty folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+sys.path.insert(0, str(ROOT / "tools"))
+
+import repo
+
+nox.needs_version = ">=2025.5"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.error_on_missing_interpreters = True
+nox.options.sessions = ["lint", "contracts", "types", "docs", "tooling", "tests", "demo"]
+
+DIST = ROOT / "dist"
+RUNS = ROOT / "runs"
+SOURCE_DATE = "1704067200"  # timestamps inside the wheels, so that the same sources give the same bytes
+PACKAGES = [package.name for package in repo.packages()]
+EACH = nox.parametrize("package", [nox.param(name, id=name) for name in PACKAGES])
+EACH_JOB = nox.parametrize("package", [nox.param(name, id=name) for name in PACKAGES if name != repo.CORE])
+QUIET = {"MPLBACKEND": "Agg", "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONDONTWRITEBYTECODE": ""}
+
+
+def install(session: nox.Session, *arguments: str, files: list[Path]) -> None:
+    """Install into the session's environment, unless it already holds exactly this.
+
+    The environment is told apart by the arguments and the contents of `files` (wheels, constraints), not by
+    names and versions: a wheel that changed without a new version is installed again. What is no longer asked
+    for is removed.
+    """
+    parts = [session.python or sys.version, *arguments]
+    digest = hashlib.sha256(json.dumps([str(part) for part in parts]).encode())
+    for path in [*files, ROOT / "pyproject.toml"]:
+        digest.update(path.read_bytes())
+    stamp = Path(session.virtualenv.location) / "esai-installed.txt"
+    if stamp.exists() and stamp.read_text("utf-8") == digest.hexdigest():
+        session.log("the environment is as it should be")
+        return
+    stamp.unlink(missing_ok=True)
+    session.install(*(["--exact"] if session.venv_backend == "uv" else []), *arguments, silent=False)
+    stamp.write_text(digest.hexdigest(), "utf-8")
+
+
+def install_tools(session: nox.Session, name: str) -> None:
+    """Install one of the hash-pinned sets of tools in ci/requirements."""
+    listed = ROOT / "ci" / "requirements" / f"{name}.txt"
+    install(session, "--require-hashes", "--requirement", str(listed), files=[listed])
+
+
+def wheel(package: repo.Package) -> Path:
+    """Wheel of a package that the build session made in this run."""
+    return DIST / f"{package.module}-{package.metadata['project']['version']}-py3-none-any.whl"
+
+
+def install_package(
+    session: nox.Session, name: str, *beside: str, tests: bool, pinned: bool = True
+) -> repo.Package:
+    """Install the wheels of the core and of one package by path, with the package's constraints.
+
+    Parameters
+    ----------
+    beside : str
+        More arguments of the installer.
+    tests : bool
+        Whether to add what the tests need: the optional extras and the package's test group.
+    pinned : bool
+        Use the constraints (the default), or leave the versions to the installer.
+    """
+    package = repo.find(name)
+    extras = f"[{','.join(repo.tested_extras(package))}]" if tests and repo.tested_extras(package) else ""
+    wheels = [wheel(repo.find(repo.CORE))] if name != repo.CORE else []
+    arguments = [*map(str, wheels), f"{wheel(package)}{extras}", *beside]
+    wheels.append(wheel(package))
+    if session.venv_backend == "uv":
+        arguments += repo.twins(package)  # the root pyproject.toml drops what they stand in for
+        arguments += [f"--reinstall-package={path.name.split('-')[0].replace('_', '-')}" for path in wheels]
+    if tests:
+        arguments += package.metadata.get("dependency-groups", {}).get("test", [])
+    if pinned:
+        arguments += ["--constraint", str(package.constraints)]
+        wheels.append(package.constraints)
+    install(session, *arguments, files=wheels)
+    return package
+
+
+def run_tests(session: nox.Session, package: repo.Package) -> None:
+    """Run a package's tests on what is installed, from an empty folder."""
+    folder = package.folder / "tests"
+    if not any(folder.rglob("test_*.py")):
+        session.skip(f"{package.name} has no tests yet")
+    with tempfile.TemporaryDirectory() as scratch, session.chdir(scratch):
+        shown = (
+            f"import {package.module} as p, sys; sys.exit('site-packages' not in p.__file__ and p.__file__)"
+        )
+        session.run("python", "-c", shown, silent=True)
+        arguments = [
+            "-c",
+            str(ROOT / "pyproject.toml"),
+            "--rootdir",
+            str(package.folder),
+            "-p",
+            "no:cacheprovider",
+        ]
+        session.run("pytest", *arguments, str(folder), *session.posargs, env=QUIET)
+
+
+@nox.session(reuse_venv=True)
+def build(session: nox.Session) -> None:
+    """Build the wheel of every package into dist/."""
+    install_tools(session, "build")
+    DIST.mkdir(exist_ok=True)
+    for package in repo.packages():
+        for old in DIST.glob(f"{package.module}-*.whl"):
+            old.unlink()
+        with session.chdir(package.folder):
+            env = {"SOURCE_DATE_EPOCH": SOURCE_DATE}
+            session.run(
+                "hatchling", "build", "--target", "wheel", "--directory", str(DIST), env=env, silent=True
+            )
+        if not wheel(package).is_file():
+            session.error(f"the build of {package.name} did not make {wheel(package).name}")
+
+
+@nox.session(reuse_venv=True, requires=["build"])
+@EACH
+def tests(session: nox.Session, package: str) -> None:
+    """Test one package, installed from wheels, with its constraints."""
+    run_tests(session, install_package(session, package, tests=True))
+
+
+@nox.session(reuse_venv=True, requires=["build"])
+@EACH
+def minimums(session: nox.Session, package: str) -> None:
+    """Test one package with the oldest versions of its direct dependencies."""
+    found = install_package(session, package, "--resolution", "lowest-direct", tests=True, pinned=False)
+    run_tests(session, found)
+
+
+@nox.session(reuse_venv=True)
+def lint(session: nox.Session) -> None:
+    """Check style, files and declared dependencies."""
+    install_tools(session, "lint")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("python", "tools/check_files.py")
+    session.run("python", "tools/check_dependencies.py")
+
+
+@nox.session(reuse_venv=True)
+def contracts(session: nox.Session) -> None:
+    """Check that imports go down only, and that packages require no sibling but the core."""
+    install_tools(session, "lint")
+    session.run("python", "tools/check_imports.py")
+
+
+@nox.session(reuse_venv=True, requires=["build"])
+@EACH
+def types(session: nox.Session, package: str) -> None:
+    """Check the types of one package against its real dependencies."""
+    pins = ROOT / "ci" / "requirements" / "types.txt"
+    found = install_package(session, package, "mypy", "--constraint", str(pins), tests=True)
+    session.run("mypy", str(found.folder / "src"))
+
+
+@nox.session(reuse_venv=True)
+def tooling(session: nox.Session) -> None:
+    """Test the tools, and that a package made from the template passes every check."""
+    install_tools(session, "lint")
+    with tempfile.TemporaryDirectory() as scratch, session.chdir(scratch):
+        arguments = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "-p", "no:cacheprovider"]
+        session.run("pytest", *arguments, str(ROOT / "tools" / "tests"), *session.posargs)
+
+
+@nox.session(reuse_venv=True)
+def docs(session: nox.Session) -> None:
+    """Build the documentation site; a warning is an error."""
+    install_tools(session, "docs")
+    output = ROOT / "docs" / "_build" / "html"
+    session.run("sphinx-build", "-W", "--keep-going", "-q", "-b", "html", "docs", str(output))
+    session.log(f"the site is at {output / 'index.html'}")
+
+
+@nox.session(reuse_venv=True, requires=["build"])
+@EACH_JOB
+def demo(session: nox.Session, package: str) -> None:
+    """Install one package as a user would and run its demo."""
+    install_package(session, package, tests=False)
+    session.run(package, "demo", "--out", str(RUNS / f"demo-{package}"), "--overwrite", env=QUIET)
+
+
+@nox.session(reuse_venv=True, requires=["build"])
+@EACH
+def bench(session: nox.Session, package: str) -> None:
+    """Run the benchmarks of one package, in one environment with the libraries they compare with."""
+    folder = ROOT / "benchmarks" / package
+    if not any(folder.glob("bench_*.py")):
+        session.skip(f"{package} has no benchmarks")
+    peers = folder / "requirements.txt"
+    listed = ["--requirement", str(peers)] if peers.exists() else []
+    install_package(session, package, *listed, tests=True)
+    session.run("python", "benchmarks/run.py", package, *session.posargs, env=QUIET)
