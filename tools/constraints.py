@@ -1,7 +1,7 @@
 """Compile the pinned versions that the checks are run with.
 
 `ci/constraints/PACKAGE.txt` holds the versions of one package, resolved for that package alone: there is no
-lock for the whole tree (docs/decisions). Each file is universal: it serves every supported Python and platform.
+lock for the whole tree (docs/decisions). Each file is universal: it serves every Python and platform.
 `tools/requirements.txt` and `ci/requirements/*.txt` pin the tools themselves, with hashes.
 
     python3 tools/dev.py constraints              compile all, keeping the versions that still fit
