@@ -119,26 +119,61 @@ def ranks(x: np.ndarray) -> np.ndarray:
 def _interpolate_rows(x: np.ndarray, xp: np.ndarray, fp: np.ndarray, out: np.ndarray) -> None:
     rows, n = x.shape
     q = xp.shape[1]
+    bins = 8 * q
+    table = np.empty(bins + 1, np.int32)  # the last node at or below the left edge of each bin of the range
+    slope = np.empty(q, fp.dtype)
     for r in range(rows):
         first, last = xp[r, 0], xp[r, q - 1]
+        if math.isnan(first) or last <= first:
+            for i in range(n):
+                v = x[r, i]
+                out[r, i] = math.nan if math.isnan(v) or math.isnan(first) else fp[r, 0 if v <= first else q - 1]
+            continue
+        per_bin = bins / (last - first)
+        node = 0
+        for b in range(bins + 1):
+            while node < q - 2 and int((xp[r, node + 1] - first) * per_bin) < b:
+                node += 1
+            table[b] = node
+        for k in range(q - 1):
+            width = xp[r, k + 1] - xp[r, k]
+            slope[k] = (fp[r, k + 1] - fp[r, k]) / width if width > 0 else 0.0
         for i in range(n):
             v = x[r, i]
-            if math.isnan(v) or math.isnan(first):
+            if math.isnan(v):
                 out[r, i] = math.nan
             elif v <= first:
                 out[r, i] = fp[r, 0]
             elif v >= last:
                 out[r, i] = fp[r, q - 1]
             else:
-                low, high = 0, q - 1
-                while high - low > 1:
-                    middle = (low + high) // 2
-                    if v >= xp[r, middle]:
-                        low = middle
-                    else:
-                        high = middle
-                t = (v - xp[r, low]) / (xp[r, high] - xp[r, low])
-                out[r, i] = fp[r, low] + t * (fp[r, high] - fp[r, low])
+                k = table[int((v - first) * per_bin)]
+                while k < q - 2 and v >= xp[r, k + 1]:
+                    k += 1
+                out[r, i] = fp[r, k] + slope[k] * (v - xp[r, k])
+
+
+@njit(cache=True, nogil=True)
+def _at_rank_rows(x: np.ndarray, order: np.ndarray, fp: np.ndarray, out: np.ndarray) -> None:
+    rows, n = x.shape
+    q = fp.shape[1]
+    for r in range(rows):
+        count = n
+        while count > 0 and math.isnan(x[r, order[r, count - 1]]):
+            out[r, order[r, count - 1]] = math.nan
+            count -= 1
+        start = 0
+        while start < count:
+            stop = start
+            while stop + 1 < count and x[r, order[r, stop + 1]] == x[r, order[r, start]]:
+                stop += 1
+            tau = 0.5 * (start + stop) / (count - 1) if count > 1 else 0.5
+            position = min(max(tau * q - 0.5, 0.0), q - 1.0)
+            k = min(int(position), q - 2)
+            value = fp[r, k] + (position - k) * (fp[r, k + 1] - fp[r, k])
+            for i in range(start, stop + 1):
+                out[r, order[r, i]] = value
+            start = stop + 1
 
 
 def interpolate(x: np.ndarray, xp: np.ndarray, fp: np.ndarray) -> np.ndarray:
@@ -159,6 +194,23 @@ def interpolate(x: np.ndarray, xp: np.ndarray, fp: np.ndarray) -> np.ndarray:
     values = np.ascontiguousarray(np.broadcast_to(fp, (*shape[:-1], q)), dtype=kind).reshape(-1, q)
     _interpolate_rows(rows, nodes, values, out)
     return out.reshape(shape)
+
+
+def at_rank(x: np.ndarray, fp: np.ndarray) -> np.ndarray:
+    """Evaluate at the rank of every value among the values of its cell.
+
+    Parameters
+    ----------
+    x : ndarray
+        ``(..., n)``; its ranks are ``tau = (r - 1) / (n - 1)``, ties share their mean, NaN stays NaN.
+    fp : ndarray
+        ``(..., q)``: values at ``tau = (i + 1/2) / q``, interpolated linearly and held constant outside.
+    """
+    rows = np.ascontiguousarray(x).reshape(-1, x.shape[-1])
+    values = np.ascontiguousarray(fp, dtype=np.result_type(x, fp)).reshape(-1, fp.shape[-1])
+    out = np.empty(rows.shape, dtype=values.dtype)
+    _at_rank_rows(rows, np.argsort(rows, axis=-1), values, out)
+    return out.reshape(x.shape)
 
 
 def average_ties(nodes: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -84,8 +84,8 @@ def predict_trend_climatology(
 
 
 def fit_raw(forecast: np.ndarray, target: np.ndarray, years: np.ndarray, kind: str) -> np.ndarray:
-    """Nothing to fit: the forecast interpolated to the fine grid."""
-    return np.zeros((*target.shape[:-1], 0))
+    """Fit nothing: the forecast interpolated to the fine grid."""
+    return np.zeros((*target.shape[:-1], 1))
 
 
 def predict_raw(parameters: np.ndarray, forecast: np.ndarray, years: np.ndarray, kind: str) -> np.ndarray:

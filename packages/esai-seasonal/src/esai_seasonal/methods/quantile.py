@@ -82,11 +82,7 @@ def predict_qdm(parameters: np.ndarray, forecast: np.ndarray, years: np.ndarray,
     ``tau = (r - 1) / (n - 1)`` over the years and members given in one call (per start month and lead).
     """
     values = _pooled(forecast)
-    n = np.isfinite(values).sum(-1)[..., None]
-    order = np.where(np.isfinite(values), a.ranks(values), np.nan)
-    tau = np.where(n > 1, order / np.maximum(n - 1, 1), np.where(np.isfinite(values), 0.5, np.nan))
-    positions = np.broadcast_to(a.plotting_positions(NODES), (*values.shape[:-1], NODES))
-    change = a.interpolate(tau.astype(values.dtype), positions, parameters[..., NODES : 2 * NODES])
+    change = a.at_rank(values, parameters[..., NODES : 2 * NODES])
     return _applied(parameters, forecast, values, change, years, kind)
 
 
