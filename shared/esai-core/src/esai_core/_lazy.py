@@ -28,7 +28,7 @@ def attach(
     """
     names = sorted(where)
 
-    def __getattr__(name: str) -> Any:
+    def load(name: str) -> Any:
         if name not in where:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         module = importlib.import_module(f"{package}.{where[name]}")
@@ -36,7 +36,7 @@ def attach(
         setattr(sys.modules[package], name, value)
         return value
 
-    def __dir__() -> list[str]:
+    def listing() -> list[str]:
         return sorted({*vars(sys.modules[package]), *names})
 
-    return __getattr__, __dir__, names
+    return load, listing, names

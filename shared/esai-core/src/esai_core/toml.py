@@ -1,4 +1,4 @@
-"""Write TOML. (Reading is `tomllib`, of the standard library.)"""
+"""Write TOML; reading it is `tomllib`, of the standard library."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def dumps(data: Mapping[str, Any], *, describe: Mapping[str, str] | None = None)
     Parameters
     ----------
     data : mapping
-        Tables, lists, strings, numbers, booleans, dates, paths and enums; a key whose value is None is left out.
+        Tables, lists, strings, numbers, booleans, dates, paths, enums; a None is left out.
     describe : mapping of str to str, optional
         Dotted key to a comment for the line above it.
 

@@ -1,0 +1,20 @@
+"""Run folders: written aside and renamed when whole, with a manifest that lets a run be repeated."""
+
+from __future__ import annotations
+
+from esai_core._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "RunFolder": "folder",
+        "check_metrics": "metrics",
+        "digest": "digest",
+        "digest_file": "digest",
+        "execute": "execute",
+        "read_history": "history",
+        "read_manifest": "manifest",
+        "read_metrics": "metrics",
+        "rerun": "rerun",
+    },
+)

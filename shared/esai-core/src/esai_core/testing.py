@@ -1,0 +1,210 @@
+"""Helpers for the tests of all packages: real data, the command line, a browser. `pytest` is imported late."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from esai_core.config import data_root
+
+__all__ = ["HEAVY", "Result", "assert_light_cli", "data_path", "run_cli"]
+
+HEAVY = frozenset(
+    {
+        "cartopy",
+        "dask",
+        "distributed",
+        "geopandas",
+        "jax",
+        "keras",
+        "matplotlib",
+        "netCDF4",
+        "numba",
+        "numpy",
+        "onnxruntime",
+        "pandas",
+        "rasterio",
+        "scipy",
+        "shap",
+        "sklearn",
+        "tensorflow",
+        "xarray",
+        "xgboost",
+        "zarr",
+    }
+)
+"""Modules that ``--help`` must not import."""
+
+
+def data_path(name: str) -> Path:
+    """Give a real data file under ``ESAI_DATA``; skip the test, saying why, where it is not.
+
+    Parameters
+    ----------
+    name : str
+        Relative to ``ESAI_DATA`` (``"seasonal/static_uk_0p25.nc"``).
+
+    Returns
+    -------
+    Path
+        An existing file or folder.
+    """
+    import pytest
+
+    root = data_root()
+    if root is None:
+        pytest.skip(f"needs real data: ESAI_DATA is not set (wanted {name})")
+    if not (root / name).exists():
+        pytest.skip(f"needs real data: no {name} under ESAI_DATA")
+    return root / name
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command gave back.
+
+    Attributes
+    ----------
+    code : int
+        Exit code.
+    out, err : str
+        stdout and stderr.
+    """
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def last(self) -> str:
+        """The last line of stdout: what was written."""
+        return self.out.strip().splitlines()[-1] if self.out.strip() else ""
+
+    @property
+    def error(self) -> str:
+        """The one line of a failure."""
+        lines = [line for line in self.err.splitlines() if ": error: " in line or ": interrupted" in line]
+        return lines[-1] if lines else ""
+
+
+def run_cli(
+    command: str | Callable[[Sequence[str]], int],
+    args: Sequence[object],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    timeout: float = 600,
+) -> Result:
+    """Run a package's command, in this process or in one of its own.
+
+    Parameters
+    ----------
+    command : str or callable
+        A module run with ``python -m`` (``"esai_seasonal.cli"``) in a process of its own; a ``main(argv)``
+        function in this one.
+    args : sequence
+        The words after the command; paths and numbers are turned to text.
+    cwd : Path, optional
+        Working directory.
+    env : mapping, optional
+        Environment variables to add.
+    timeout : float
+        Seconds after which a process is ended (`subprocess.TimeoutExpired`).
+
+    Returns
+    -------
+    Result
+    """
+    words = [str(word) for word in args]
+    if isinstance(command, str):
+        done = subprocess.run(
+            [sys.executable, "-m", command, *words],
+            cwd=cwd,
+            env={**os.environ, **(env or {})},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        return Result(done.returncode, done.stdout, done.stderr)
+    out, err = io.StringIO(), io.StringIO()
+    before = {name: os.environ.get(name) for name in env or {}}
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.redirect_stdout(out))
+        stack.enter_context(contextlib.redirect_stderr(err))
+        if cwd is not None:
+            stack.enter_context(contextlib.chdir(cwd))
+        os.environ.update(env or {})
+        try:
+            code = command(words)
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
+    return Result(code, out.getvalue(), err.getvalue())
+
+
+def assert_light_cli(package: str, *, module: str | None = None, verbs: Sequence[str] = ()) -> None:
+    """Assert that ``--help`` and ``import package`` load no heavy module, and that help is there in 0.5 s.
+
+    Parameters
+    ----------
+    package : str
+        Import name.
+    module : str, optional
+        Module of the command with ``main(argv)``; ``package.cli`` by default.
+    verbs : sequence of str
+        Words before ``--help``, each tried alone too (``["run"]``; ``["mos run"]`` for a package of several jobs).
+
+    Raises
+    ------
+    AssertionError
+        Naming the modules that were loaded, or the time that was taken.
+    """
+    module = module or f"{package}.cli"
+    calls = [[], *(verb.split() for verb in verbs)]
+    code = f"""
+import contextlib, io, json, sys, time
+start = time.perf_counter()
+import {package}
+from {module} import main
+text = io.StringIO()
+codes, first = [], None
+for words in {calls!r}:
+    with contextlib.redirect_stdout(text):
+        codes.append(main([*words, "--help"]))
+    first = first or time.perf_counter() - start
+print(json.dumps([codes, first, sorted({{name.partition(".")[0] for name in sys.modules}}), len(text.getvalue())]))
+"""
+    best, loaded = float("inf"), set()
+    for _ in range(3):  # the machine may be busy: the fastest of three counts
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        codes, seconds, modules, length = json.loads(done.stdout)
+        assert set(codes) == {0}, f"--help of {package} ended with {codes}"
+        assert length, f"--help of {package} says nothing"
+        best, loaded = min(best, seconds), set(modules) & HEAVY
+        if best < 0.4:
+            break
+    assert not loaded, f"--help of {package} imports {', '.join(sorted(loaded))}"
+    assert best < 0.5, f"--help of {package} takes {best:.2f} s"
+
+
+def chromium() -> str:
+    """Give the path of a Chromium; skip the test where there is none."""
+    import pytest
+
+    for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"):
+        if found := shutil.which(name):
+            return found
+    return pytest.skip("no Chromium on this machine")
