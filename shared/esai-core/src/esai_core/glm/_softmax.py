@@ -1,0 +1,314 @@
+"""Multinomial logistic regression, cell by cell: the compiled damped-Newton kernel.
+
+For each cell with classes k = 1..K the kernel minimises the ridge-penalised deviance
+
+    - sum_i w_i log p(y_i | x_i) + lambda W sum_k sum_j (s_j beta_kj)^2 / 2,    p(k | x) proportional to exp(b_k + x' beta_k)
+
+with W = sum_i w_i. Newton's method runs on the contrasts with one present class, theta_k = beta_k - beta_ref, in which the
+symmetric penalty is theta' (I - 11'/K) theta (Krishnapuram et al. 2005, IEEE TPAMI 27, 957-968, bound the same Hessian;
+here it is exact), and the result is returned symmetric: the sum over the present classes is 0, as scikit-learn's.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+
+import numpy as np
+
+from esai_core.glm._elastic import DEGENERATE, EMPTY, NOT_CONVERGED, SEPARATED
+from esai_core.glm._numeric import dot, exponential, jit, solve_chosen, total
+
+#: Scratch: (classes, rows) probabilities, vectors over rows, and the Newton system over (classes - 1) (1 + p) unknowns.
+Softmax = namedtuple(
+    "Softmax",
+    "probability residual pair scaled theta start step gradient hessian factor right rhs diagonal chosen ridge "
+    "column_ridge scale present",
+)
+
+
+def make_softmax(rows: int, columns: int, classes: int) -> Softmax:
+    """Allocate the scratch for designs of `columns` columns, the first of them the intercept's ones."""
+    size = max(classes - 1, 1) * columns
+    vectors = [np.zeros(size) for _ in range(4)]
+    squares = [np.zeros((size, size)) for _ in range(2)]
+    solve = [np.zeros(size) for _ in range(3)]
+    return Softmax(
+        np.zeros((classes, rows)), np.zeros(rows), np.zeros(rows), np.zeros(rows), *vectors, *squares, *solve,
+        np.zeros(size, np.int64), np.zeros(size), np.zeros(columns), np.zeros(columns), np.zeros(classes, np.int64),
+    )  # fmt: skip
+
+
+@jit
+def set_probability(design, theta, classes, columns, work, rows):
+    """Probabilities of the present classes; the last one is the reference, whose linear predictor is 0."""
+    last = classes - 1
+    for i in range(rows):
+        work.scaled[i] = 1.0
+    for k in range(last):
+        for i in range(rows):
+            work.pair[i] = theta[k * columns]
+        for j in range(1, columns):
+            slope = theta[k * columns + j]
+            if slope != 0.0:
+                column = design[j]
+                for i in range(rows):
+                    work.pair[i] += slope * column[i]
+        odds = work.probability[k]
+        exponential(work.pair, odds, rows)
+        for i in range(rows):
+            work.scaled[i] += odds[i]
+    for i in range(rows):
+        work.scaled[i] = 1.0 / work.scaled[i]
+    for k in range(last):
+        odds = work.probability[k]
+        for i in range(rows):
+            odds[i] *= work.scaled[i]
+    reference = work.probability[last]
+    for i in range(rows):
+        reference[i] = work.scaled[i]
+
+
+@jit
+def set_gradient(design, labels, w, strength, classes, columns, work, rows):
+    """Minus the slope of the objective in theta; returns its largest entry in units of unit-scale coefficients."""
+    worst = 0.0
+    binary = classes == 2
+    for k in range(classes - 1):
+        label = work.present[k]
+        share = work.probability[k]
+        for i in range(rows):
+            work.residual[i] = w[i] * ((1.0 if labels[i] == label else 0.0) - share[i])
+        for j in range(columns):
+            pull = 0.0
+            if work.column_ridge[j] > 0.0:
+                for other in range(classes - 1):
+                    pull -= work.theta[other * columns + j] / classes
+                pull = work.theta[k * columns + j] + (0.0 if binary else pull)
+            value = dot(design[j], work.residual, rows) - strength * work.column_ridge[j] * pull
+            work.gradient[k * columns + j] = value
+            worst = max(worst, abs(value) / work.scale[j])
+    return worst
+
+
+@jit
+def set_hessian(design, w, strength, classes, columns, work, rows):
+    """Upper triangle of the Hessian in theta, and its ridge on the diagonal apart."""
+    for k in range(classes - 1):
+        for other in range(k, classes - 1):
+            left, right = work.probability[k], work.probability[other]
+            for i in range(rows):
+                work.pair[i] = w[i] * left[i] * ((1.0 if k == other else 0.0) - right[i])
+            for j in range(columns):
+                column = design[j]
+                for i in range(rows):
+                    work.scaled[i] = work.pair[i] * column[i]
+                for m in range(j, columns):
+                    value = dot(work.scaled, design[m], rows)
+                    work.hessian[k * columns + j, other * columns + m] = value
+                    work.hessian[k * columns + m, other * columns + j] = value
+                if classes > 2:
+                    work.hessian[k * columns + j, other * columns + j] -= strength * work.column_ridge[j] / classes
+        for j in range(columns):
+            work.ridge[k * columns + j] = strength * work.column_ridge[j]
+
+
+@jit
+def newton(design, labels, w, strength, unit, classes, columns, tolerance, max_iterations, work, rows):
+    """Damped Newton from work.theta; returns (violation / unit, iterations, status).
+
+    A step is halved while the slope along it has turned uphill by more than half of what it first fell, which
+    needs no logarithm; probabilities in `work` belong to the theta returned.
+    """
+    size = (classes - 1) * columns
+    iterations = 0
+    downhill = 0.0
+    length = 0.0
+    largest = 0.0
+    halvings = 0
+    violation = 0.0
+    free = strength == 0.0
+    while True:
+        set_probability(design, work.theta, classes, columns, work, rows)
+        violation = set_gradient(design, labels, w, strength, classes, columns, work, rows)
+        if downhill > 0.0 and -dot(work.gradient, work.step, size) > 0.5 * downhill and halvings < 30:
+            halvings += 1
+            length *= 0.5
+            for a in range(size):
+                work.theta[a] = work.start[a] + length * work.step[a]
+            continue
+        if violation <= tolerance * unit or iterations == max_iterations:
+            break
+        set_hessian(design, w, strength, classes, columns, work, rows)
+        for a in range(size):
+            work.chosen[a] = a
+            work.step[a] = 0.0
+        kept = solve_chosen(
+            work.hessian, work.ridge, work.gradient, work.chosen, size, work.factor, work.rhs, work.diagonal
+        )
+        for a in range(kept):
+            work.step[work.chosen[a]] = work.rhs[a]
+        downhill = dot(work.gradient, work.step, size)
+        if not downhill > 0.0:
+            break
+        iterations += 1
+        halvings = 0
+        length = 1.0
+        largest = 0.0
+        for k in range(classes - 1):
+            reach = 0.0
+            for j in range(columns):
+                reach += abs(work.step[k * columns + j])
+            largest = max(largest, reach)
+        for a in range(size):
+            work.start[a] = work.theta[a]
+            work.theta[a] += work.step[a]
+    status = 0
+    if not violation <= tolerance * unit:
+        status = NOT_CONVERGED
+    if free and largest > 0.5:
+        status = SEPARATED  # the gradient vanished while the coefficients still ran away
+    return violation / unit, iterations, status
+
+
+@jit
+def find_present(labels, w, share, work, rows):
+    """Weighted class shares; fills work.present and returns how many classes have a row."""
+    classes = share.size
+    for k in range(classes):
+        share[k] = 0.0
+    for i in range(rows):
+        if w[i] > 0.0:
+            share[labels[i]] += w[i]
+    mass = total(w, rows)
+    count = 0
+    for k in range(classes):
+        if share[k] > 0.0:
+            share[k] /= mass
+            work.present[count] = k
+            count += 1
+    return count
+
+
+@jit
+def set_scale(design, w, base_scale, standardise, columns, work, rows):
+    """Ridge of each column: the square of its weighted standard deviation, or of its unit; 0 for the intercept."""
+    mass = total(w, rows)
+    work.scale[0] = 1.0
+    work.column_ridge[0] = 0.0
+    for j in range(1, columns):
+        work.scale[j] = base_scale[j - 1]
+        if standardise:
+            column = design[j]
+            centre = dot(column, w, rows) / mass
+            spread = 0.0
+            for i in range(rows):
+                spread += w[i] * (column[i] - centre) * (column[i] - centre)
+            work.scale[j] = max(np.sqrt(spread / mass), 1e-7)
+        work.column_ridge[j] = work.scale[j] * work.scale[j]
+
+
+@jit
+def unpack(work, classes, columns, intercept, coef):
+    """Symmetric intercepts and coefficients from the contrasts; absent classes have intercept -inf, coefficients 0."""
+    for k in range(intercept.size):
+        intercept[k] = -np.inf
+        for j in range(1, columns):
+            coef[k, j - 1] = 0.0
+    for j in range(columns):
+        mean = 0.0
+        for k in range(classes - 1):
+            mean += work.theta[k * columns + j] / classes
+        for k in range(classes):
+            value = (work.theta[k * columns + j] if k < classes - 1 else 0.0) - mean
+            if j == 0:
+                intercept[work.present[k]] = value
+            else:
+                coef[work.present[k], j - 1] = value
+
+
+@jit
+def row_deviance(labels, w, keep, sign, classes, share, fitted, work, rows):
+    """-2 sum w log p over the rows whose `keep` equals `sign`; from the shares, or from the fitted probabilities."""
+    value = 0.0
+    for i in range(rows):
+        if w[i] > 0.0 and keep[i] == sign:
+            p = 0.0
+            if fitted:
+                for k in range(classes):
+                    if work.present[k] == labels[i]:
+                        p = work.probability[k, i]
+            else:
+                p = share[labels[i]]
+            value -= 2.0 * w[i] * np.log(p)
+    return value
+
+
+@jit
+def fit_softmax(
+    design, group, labels, weights, folds, base_scale, standardise, lambdas, absolute, tolerance, max_iterations,
+    work, w, ones, share, full_theta, intercept, coef, deviance, null_deviance, kkt, iterations, status,
+    fold_intercept, fold_coef, fold_deviance, fold_null, fold_kkt, fold_status, prediction,
+):  # fmt: skip
+    """Fit every cell at every lambda, then every fold from the full fit.
+
+    Arrays in: design (groups, 1 + p, rows) with ones first, group (cells,), labels, weights (cells, rows), folds (folds, rows),
+    base_scale (groups, p), lambdas (cells, L), the ridge per unit of weight, or of the whole sum where `absolute`.
+    Arrays out: intercept (cells, L, classes), coef (cells, L, classes, p); prediction (cells, L, rows, classes) may be empty.
+    """
+    cells, rows = labels.shape
+    columns = design.shape[1]
+    count = lambdas.shape[1]
+    for c in range(cells):
+        x = design[group[c]]
+        label, raw = labels[c], weights[c]
+        full_classes = 0
+        for f in range(-1, folds.shape[0]):
+            for i in range(rows):
+                w[i] = raw[i] * (folds[f, i] if f >= 0 else 1.0)
+            mass = total(w, rows)
+            classes = find_present(label, w, share, work, rows)
+            state = EMPTY if classes == 0 else DEGENERATE if classes == 1 else 0
+            if f < 0:
+                full_classes = classes
+                null_deviance[c] = row_deviance(label, raw, ones, 1.0, classes, share, False, work, rows)
+            else:
+                fold_null[c, f] = row_deviance(label, raw, folds[f], 0.0, classes, share, False, work, rows)
+            if classes > 0:
+                set_scale(x, w, base_scale[group[c]], standardise, columns, work, rows)
+                last = share[work.present[classes - 1]]
+                for a in range((classes - 1) * columns):
+                    work.theta[a] = 0.0
+                for k in range(classes - 1):
+                    work.theta[k * columns] = np.log(share[work.present[k]] / last)
+                set_probability(x, work.theta, classes, columns, work, rows)
+            unit = set_gradient(x, label, w, 0.0, classes, columns, work, rows) if state == 0 else 0.0
+            for k in range(count):
+                strength = lambdas[c, k] * (1.0 if absolute else mass)
+                miss, steps, done = 0.0, 0, state
+                if state == 0:
+                    if f >= 0 and classes == full_classes and not status[c, k] & SEPARATED:
+                        for a in range((classes - 1) * columns):
+                            work.theta[a] = full_theta[k, a]
+                    miss, steps, done = newton(
+                        x, label, w, strength, strength if strength > 0.0 else max(unit, 1e-12 * mass), classes,
+                        columns, tolerance, max_iterations, work, rows,
+                    )  # fmt: skip
+                if f < 0:
+                    for a in range((classes - 1) * columns):
+                        full_theta[k, a] = work.theta[a]
+                    unpack(work, classes, columns, intercept[c, k], coef[c, k])
+                    deviance[c, k] = row_deviance(label, raw, ones, 1.0, classes, share, True, work, rows)
+                    kkt[c, k], iterations[c, k], status[c, k] = miss, steps, done
+                    continue
+                fold_kkt[c, f] = max(fold_kkt[c, f], miss)
+                fold_status[c, f] |= done
+                fold_deviance[c, f, k] = row_deviance(label, raw, folds[f], 0.0, classes, share, True, work, rows)
+                if fold_coef.shape[1] > 0:
+                    unpack(work, classes, columns, fold_intercept[c, f, k], fold_coef[c, f, k])
+                if prediction.shape[1] > 0:
+                    for i in range(prediction.shape[2]):
+                        if folds[f, i] == 0.0 and raw[i] > 0.0:
+                            for a in range(prediction.shape[3]):
+                                prediction[c, k, i, a] = 0.0 if classes > 0 else np.nan
+                            for a in range(classes):
+                                prediction[c, k, i, work.present[a]] = work.probability[a, i]
