@@ -266,8 +266,7 @@ def _normalise_attrs(ds: xr.Dataset) -> xr.Dataset:
     ds = ds.drop_vars([n for n in SCALARS if n in ds.coords and ds[n].ndim == 0]).copy(deep=False)
     for name, variable in ds.variables.items():
         if name in ("latitude", "longitude"):
-            degrees = "degrees_north" if name == "latitude" else "degrees_east"
-            variable.attrs = {"standard_name": str(name), "units": degrees}
+            variable.attrs = dict(names.COORDINATE_ATTRS[str(name)])
             continue
         units = variable.attrs.get("units") or variable.attrs.get("GRIB_units")
         if units is not None and variable.dtype.kind not in "mM":

@@ -202,6 +202,9 @@ def _only(da: xr.DataArray, dims: tuple[str, ...], where: str | None) -> xr.Data
 def _finished(da: xr.DataArray, dims: tuple[str, ...], ds: xr.Dataset, where: str | None) -> xr.DataArray:
     keep = {*dims, "valid_time"} if "lead" in dims else set(dims)
     da = da.drop_vars([c for c in da.coords if c not in keep]).transpose(*dims)
+    for name in keep & set(da.coords):
+        units = {"units": da["lead"].attrs["units"]} if name == "lead" else {}
+        da[name].attrs = {**names.COORDINATE_ATTRS[str(name)], **units}
     da.encoding = (
         {"source": where} if where else {}
     )  # not the packing of the file: a copy of it would be packed again
@@ -221,10 +224,7 @@ def _start_and_lead(da: xr.DataArray, where: str | None) -> xr.DataArray:
             f"start is no date but {da['start'].dtype}", where=where, remedy="give it units 'days since ...'"
         )
     values, units = _lead_values(da["lead"], where)
-    attrs = {"long_name": "lead time", "standard_name": "forecast_period", "units": units}
-    da = da.assign_coords(lead=("lead", values, attrs))
-    start_attrs = {"long_name": "start of the forecast", "standard_name": "forecast_reference_time"}
-    return da.assign_coords(start=("start", da["start"].values, start_attrs))
+    return da.assign_coords(lead=("lead", values, {"units": units}))
 
 
 def _lead_values(lead: xr.DataArray, where: str | None) -> tuple[np.ndarray, str]:
@@ -286,10 +286,8 @@ def _valid_times_of_one_start(da: xr.DataArray, start: str | None, where: str | 
             remedy="make daily values first: leads are whole days or months",
         )
     da = da.drop_vars([c for c in ("start", "time") if c in da.coords]).rename(time="lead")
-    attrs = {"long_name": "lead time", "standard_name": "forecast_period", "units": "days"}
-    da = da.assign_coords(lead=("lead", np.round(days).astype(np.int64), attrs))
-    start_attrs = {"long_name": "start of the forecast", "standard_name": "forecast_reference_time"}
-    return da.expand_dims(start=xr.DataArray([nominal], dims="start", attrs=start_attrs))
+    da = da.assign_coords(lead=("lead", np.round(days).astype(np.int64), {"units": "days"}))
+    return da.expand_dims(start=xr.DataArray([nominal], dims="start"))
 
 
 def _day(stamp: np.datetime64) -> str:

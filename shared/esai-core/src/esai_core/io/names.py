@@ -147,6 +147,21 @@ STANDARD_NAMES = {
     "forecast_reference_time": "start",
 }
 
+COORDINATE_ATTRS: dict[str, dict[str, str]] = {
+    "latitude": {"standard_name": "latitude", "long_name": "latitude", "units": "degrees_north", "axis": "Y"},
+    "longitude": {
+        "standard_name": "longitude",
+        "long_name": "longitude",
+        "units": "degrees_east",
+        "axis": "X",
+    },
+    "time": {"standard_name": "time", "long_name": "time", "axis": "T"},
+    "start": {"standard_name": "forecast_reference_time", "long_name": "start of the forecast"},
+    "valid_time": {"standard_name": "time", "long_name": "time the forecast is valid for"},
+    "lead": {"standard_name": "forecast_period", "long_name": "lead time"},
+    "number": {"standard_name": "realization", "long_name": "ensemble member", "units": "1", "axis": "E"},
+}
+
 
 def canonical(name: str) -> str:
     """Canonical name of a variable (``"tas"`` gives ``"t2m"``); an unknown name is returned as it is."""
