@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable
 from typing import Any
 
 import numpy as np
@@ -28,12 +28,18 @@ def as_array(value: Any, name: str) -> xr.DataArray:
 
 
 def aligned(
-    main: xr.DataArray, other: xr.DataArray, *, names: tuple[str, str], units: bool = True
+    main: xr.DataArray,
+    other: xr.DataArray,
+    *,
+    names: tuple[str, str],
+    units: bool = True,
+    free: Collection[Hashable] = (),
 ) -> xr.DataArray:
     """Return `other` in the order of the coordinates of `main`, or refuse.
 
     Nothing is dropped, filled or interpolated: every dimension of `other` is one of `main`, with the same
-    values. Another order of the same values is put right; floats may differ by single precision's rounding.
+    values, but for those named in `free`. Another order of the same values is put right; floats may differ by
+    single precision's rounding.
 
     Raises
     ------
@@ -42,7 +48,7 @@ def aligned(
         times differ, or both have units and these differ.
     """
     left, right = names
-    extra = [str(d) for d in other.dims if d not in main.dims]
+    extra = [str(d) for d in other.dims if d not in main.dims and d not in free]
     if extra:
         raise InputError(
             f"{right} has the dimension {', '.join(extra)} which {left} lacks",
@@ -55,7 +61,8 @@ def aligned(
             f"units differ: {left} in {first!r}, {right} in {second!r}", remedy="convert one of them"
         )
     for dim in other.dims:
-        other = _same_order(main, other, dim, names)
+        if dim not in free:
+            other = _same_order(main, other, dim, names)
     if "valid_time" in main.coords and "valid_time" in other.coords:
         here, there = main["valid_time"], other["valid_time"]
         if set(here.dims) == set(there.dims) and not np.array_equal(here, there.transpose(*here.dims)):
@@ -113,6 +120,18 @@ def _unmatched(a: np.ndarray, b: np.ndarray, names: tuple[str, str]) -> str:
 
 def _dims(array: xr.DataArray) -> str:
     return "(" + ", ".join(f"{d} {n}" for d, n in array.sizes.items()) + ")"
+
+
+def each(function: Callable[..., np.ndarray], *arrays: Any, **options: Any) -> xr.DataArray:
+    """Apply a function of numpy arrays to each element, lazily for dask; the result is float64."""
+    return xr.apply_ufunc(
+        function,
+        *arrays,
+        kwargs=options,
+        dask="parallelized",
+        output_dtypes=[np.float64],
+        join="exact",
+    )
 
 
 def over(array: xr.DataArray, dim: Dims) -> list[Hashable]:

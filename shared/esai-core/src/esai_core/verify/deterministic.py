@@ -7,7 +7,6 @@ cos(latitude)). A pair in which either value is NaN is left out. Of dask arrays 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -15,22 +14,14 @@ import xarray as xr
 from scipy.special import xlogy
 
 from esai_core.errors import InputError, UsageError
-from esai_core.verify._align import Dims, aligned, as_array, mean
+from esai_core.verify._align import Dims, aligned, as_array, each, mean
 
 
 def error(forecast: xr.DataArray, observed: xr.DataArray) -> xr.DataArray:
     """Return forecast minus observed in double precision, NaN where either is."""
     forecast, observed = as_array(forecast, "forecast"), as_array(observed, "observed")
     observed = aligned(forecast, observed, names=("forecast", "observed"))
-    return xr.apply_ufunc(
-        np.subtract,
-        forecast,
-        observed,
-        kwargs={"dtype": np.float64},
-        dask="parallelized",
-        output_dtypes=[np.float64],
-        join="exact",
-    )
+    return each(np.subtract, forecast, observed, dtype=np.float64)
 
 
 def pairs(forecast: xr.DataArray, observed: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
@@ -196,16 +187,10 @@ def d2(
     valid = forecast.notnull() & expected.notnull()
     unit = _unit_poisson if family == "poisson" else _unit_gaussian
     deviance = [
-        mean(_deviance(unit, observed.where(valid), model.where(valid)), dim, weights)
+        mean(each(unit, observed.where(valid), model.where(valid)), dim, weights)
         for model in (forecast, expected)
     ]
     return 1 - deviance[0] / deviance[1].where(deviance[1] > 0)
-
-
-def _deviance(
-    unit: Callable[[np.ndarray, np.ndarray], np.ndarray], observed: xr.DataArray, expected: xr.DataArray
-) -> xr.DataArray:
-    return xr.apply_ufunc(unit, observed, expected, dask="parallelized", output_dtypes=[np.float64])
 
 
 def _unit_gaussian(observed: np.ndarray, expected: np.ndarray) -> np.ndarray:
@@ -218,3 +203,46 @@ def _unit_poisson(observed: np.ndarray, expected: np.ndarray) -> np.ndarray:
             "poisson deviance of a negative value", where="d2", remedy="counts and means of 0 or more"
         )
     return 2 * (xlogy(observed, observed) - xlogy(observed, expected) - observed + expected)
+
+
+def nmb(
+    forecast: xr.DataArray, observed: xr.DataArray, *, dim: Dims = None, weights: xr.DataArray | None = None
+) -> xr.DataArray:
+    """Return the normalised mean bias in percent, 100 mean(f - o) / mean(o); perfect is 0.
+
+    Parameters and errors as in `bias`; NaN where the mean observation is not positive.
+    """
+    forecast, observed = pairs(forecast, observed)
+    base = mean(observed, dim, weights)
+    return _percent(mean(forecast - observed, dim, weights) / base.where(base > 0))
+
+
+def nrmse(
+    forecast: xr.DataArray, observed: xr.DataArray, *, dim: Dims = None, weights: xr.DataArray | None = None
+) -> xr.DataArray:
+    """Return the RMSE in percent of the mean observation; perfect is 0.
+
+    Parameters and errors as in `bias`; NaN where the mean observation is not positive.
+    """
+    forecast, observed = pairs(forecast, observed)
+    base = mean(observed, dim, weights)
+    return _percent(rmse(forecast, observed, dim=dim, weights=weights) / base.where(base > 0))
+
+
+def nmsdb(
+    forecast: xr.DataArray, observed: xr.DataArray, *, dim: Dims = None, weights: xr.DataArray | None = None
+) -> xr.DataArray:
+    """Return the normalised mean standard deviation bias in percent, 100 (s_f - s_o) / s_o; perfect is 0.
+
+    Standard deviations over `dim`, as Petetin et al. (2022). Parameters and errors as in `bias`.
+    """
+    forecast, observed = pairs(forecast, observed)
+    ours, theirs = (
+        mean((values - mean(values, dim, weights)) ** 2, dim, weights) ** 0.5
+        for values in (forecast, observed)
+    )
+    return _percent((ours - theirs) / theirs.where(theirs > 0))
+
+
+def _percent(fraction: xr.DataArray) -> xr.DataArray:
+    return (100 * fraction).assign_attrs(units="%")

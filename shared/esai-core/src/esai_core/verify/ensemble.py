@@ -7,8 +7,6 @@ without members or without observation is left out. `dim` and `weights` as in `d
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-
 import numpy as np
 import xarray as xr
 
@@ -18,7 +16,7 @@ from esai_core.verify._kernels import crps_cells, moments_cells, sorting_network
 
 
 def ensemble_pair(
-    forecast: xr.DataArray, observed: xr.DataArray, member: Hashable
+    forecast: xr.DataArray, observed: xr.DataArray, member: str
 ) -> tuple[xr.DataArray, xr.DataArray]:
     """Return the ensemble (members in one chunk) and the observed values in its order, checked."""
     forecast = one_chunk(as_array(forecast, "forecast"), member)
@@ -26,7 +24,7 @@ def ensemble_pair(
     return forecast, aligned(case, as_array(observed, "observed"), names=("forecast", "observed"))
 
 
-def one_chunk(forecast: xr.DataArray, member: Hashable) -> xr.DataArray:
+def one_chunk(forecast: xr.DataArray, member: str) -> xr.DataArray:
     """Return `forecast` with all members in one chunk; refuse a forecast without them."""
     if member not in forecast.dims:
         raise UsageError(
@@ -81,7 +79,7 @@ def _crps(
     observed: xr.DataArray,
     *,
     fair: bool,
-    member: Hashable,
+    member: str,
     dim: Dims,
     weights: xr.DataArray | None,
 ) -> xr.DataArray:
@@ -103,7 +101,7 @@ def crps(
     forecast: xr.DataArray,
     observed: xr.DataArray,
     *,
-    member: Hashable = "number",
+    member: str = "number",
     dim: Dims = None,
     weights: xr.DataArray | None = None,
 ) -> xr.DataArray:
@@ -144,7 +142,7 @@ def crps_fair(
     forecast: xr.DataArray,
     observed: xr.DataArray,
     *,
-    member: Hashable = "number",
+    member: str = "number",
     dim: Dims = None,
     weights: xr.DataArray | None = None,
 ) -> xr.DataArray:
@@ -156,7 +154,7 @@ def crps_fair(
     return _crps(forecast, observed, fair=True, member=member, dim=dim, weights=weights)
 
 
-def ensemble_moments(forecast: xr.DataArray, *, member: Hashable = "number") -> xr.Dataset:
+def ensemble_moments(forecast: xr.DataArray, *, member: str = "number") -> xr.Dataset:
     """Return mean, unbiased variance and number of the members that are not NaN, in one pass, float64.
 
     Returns
@@ -180,7 +178,7 @@ def ensemble_moments(forecast: xr.DataArray, *, member: Hashable = "number") -> 
 def spread(
     forecast: xr.DataArray,
     *,
-    member: Hashable = "number",
+    member: str = "number",
     dim: Dims = None,
     weights: xr.DataArray | None = None,
 ) -> xr.DataArray:
@@ -192,7 +190,7 @@ def spread_skill(
     forecast: xr.DataArray,
     observed: xr.DataArray,
     *,
-    member: Hashable = "number",
+    member: str = "number",
     dim: Dims = None,
     weights: xr.DataArray | None = None,
 ) -> xr.DataArray:
