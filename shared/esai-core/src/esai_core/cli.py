@@ -262,8 +262,8 @@ def _guarded(prog: str, call: Callable[[argparse.Namespace], int | None], args: 
     try:
         return int(call(args) or 0)
     except KeyboardInterrupt as stop:
-        notes = getattr(stop, "__notes__", [])
-        print("; ".join([f"{prog}: interrupted", "earlier results are untouched", *notes]), file=sys.stderr)
+        said = [str(stop)] if str(stop) else getattr(stop, "__notes__", [])
+        print("; ".join([f"{prog}: interrupted", "earlier results are untouched", *said]), file=sys.stderr)
         return 130
     except EsaiError as error:
         if args.verbose:

@@ -22,14 +22,15 @@ from __future__ import annotations
 import os
 import tomllib
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, ValidationInfo
 
 from esai_core import toml
-from esai_core.errors import EsaiError, InputError, UsageError, nearest
+from esai_core._explain import Typed, explain
+from esai_core.errors import EsaiError, InputError, UsageError
 
 __all__ = [
     "Config",
@@ -46,10 +47,6 @@ __all__ = [
 ]
 
 _LOOKED: dict[Path, tuple[Path, ...]] = {}  # DataPaths that were not found, and where they were looked for
-
-
-class _Typed(str):
-    """A string that came from ``--set``: as a path it is taken from the working directory first."""
 
 
 class Section(BaseModel):
@@ -96,7 +93,7 @@ def _locate(value: Any, info: ValidationInfo) -> Any:
     if path.is_absolute():
         return path
     folder = (info.context or {}).get("folder", Path.cwd())
-    roots = [Path.cwd(), folder] if isinstance(value, _Typed) else [folder]
+    roots = [Path.cwd(), folder] if isinstance(value, Typed) else [folder]
     roots += [root] if (root := data_root()) else []
     places = tuple(dict.fromkeys(Path(os.path.normpath(root / path)) for root in roots))
     for place in places:
@@ -247,7 +244,7 @@ def validate_config(
         return model.model_validate(data, context={"folder": folder or Path.cwd()})
     except ValidationError as error:
         set_keys = [text.partition("=")[0].strip() for text in overrides]
-        raise _explain(error, model, where, set_keys) from None
+        raise explain(error, model, where, set_keys) from None
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -309,69 +306,18 @@ def _parse_value(text: str) -> Any:
     try:
         parsed = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
-        return _Typed(text)
-    return _typed(parsed["value"]) if set(parsed) == {"value"} else _Typed(text)
+        return Typed(text)
+    return _typed(parsed["value"]) if set(parsed) == {"value"} else Typed(text)
 
 
 def _typed(value: Any) -> Any:
     if isinstance(value, str):
-        return _Typed(value)
+        return Typed(value)
     if isinstance(value, list):
         return [_typed(item) for item in value]
     if isinstance(value, dict):
         return {key: _typed(item) for key, item in value.items()}
     return value
-
-
-def _explain(
-    error: ValidationError, model: type[BaseModel], where: object, set_keys: Sequence[str]
-) -> UsageError:
-    """Turn pydantic's errors into one line about the first of them; a mistyped key comes first."""
-    problems = sorted(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
-    first = problems[0]
-    location = [part for part in first["loc"] if not (isinstance(part, str) and part.startswith("function-"))]
-    key = ".".join(map(str, location))
-    if any(key == one or key.startswith(f"{one}.") for one in set_keys):
-        where = f"--set {key}"
-    others = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    if first["type"] == "extra_forbidden":
-        names = _keys_at(model, location[:-1])
-        return UsageError(
-            f"unknown key {key!r}{others}", where=where, remedy=nearest(str(location[-1]), names)
-        )
-    if first["type"] == "missing":
-        return UsageError(
-            f"missing key {key!r}{others}", where=where, remedy=f"add {key} = ... to the config"
-        )
-    what = first["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
-    shown = repr(first["input"] if not isinstance(first["input"], _Typed) else str(first["input"]))
-    shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
-    head = (
-        f"{key} = {shown}: " if key and not isinstance(first["input"], Mapping) else f"{key}: " if key else ""
-    )
-    return UsageError(f"{head}{what[:1].lower()}{what[1:]}{others}", where=where)
-
-
-def _keys_at(model: type[BaseModel], location: Sequence[int | str]) -> list[str]:
-    """List the keys that the table at `location` may have."""
-    at: list[Any] = [model]
-    for part in location:
-        following = [option for one in at for option in _inside(one, part)]
-        at = following or at  # the tag of a union is no key of the file
-    return [name for one in at for name in one.model_fields]
-
-
-def _inside(model: type[BaseModel], part: int | str) -> Iterator[type[BaseModel]]:
-    field = model.model_fields.get(str(part))
-    if field is not None:
-        yield from _models(field.annotation)
-
-
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for argument in typing.get_args(annotation):
-        yield from _models(argument)
 
 
 def dump_toml(config: BaseModel, *, comments: bool = False) -> str:

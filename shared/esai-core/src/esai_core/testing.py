@@ -1,4 +1,4 @@
-"""Helpers for the tests of all packages: real data, the command line, a browser. `pytest` is imported late."""
+"""Helpers for the tests of all packages: real data, the command line, a browser; `pytest` is loaded late."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def assert_light_cli(package: str, *, module: str | None = None, verbs: Sequence
     module : str, optional
         Module of the command with ``main(argv)``; ``package.cli`` by default.
     verbs : sequence of str
-        Words before ``--help``, each tried alone too (``["run"]``; ``["mos run"]`` for a package of several jobs).
+        Words before ``--help``, each tried alone too (``["run"]``, or ``["mos run"]`` where there are jobs).
 
     Raises
     ------
@@ -184,7 +184,8 @@ for words in {calls!r}:
     with contextlib.redirect_stdout(text):
         codes.append(main([*words, "--help"]))
     first = first or time.perf_counter() - start
-print(json.dumps([codes, first, sorted({{name.partition(".")[0] for name in sys.modules}}), len(text.getvalue())]))
+loaded = sorted({{name.partition(".")[0] for name in sys.modules}})
+print(json.dumps([codes, first, loaded, len(text.getvalue())]))
 """
     best, loaded = float("inf"), set()
     for _ in range(3):  # the machine may be busy: the fastest of three counts

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import logging
 import os
 import shutil
@@ -25,8 +24,8 @@ from typing import Any
 
 from esai_core.errors import EsaiError, UsageError, from_os_error
 from esai_core.runs import history
-from esai_core.runs.digest import digest, outputs
-from esai_core.runs.manifest import describe_input, host, peak_memory, read_manifest, versions
+from esai_core.runs.digest import outputs
+from esai_core.runs.manifest import describe_input, peak_memory, read_manifest
 from esai_core.runs.metrics import check_metrics
 from esai_core.runs.record import (
     CHECKPOINTS,
@@ -35,7 +34,6 @@ from esai_core.runs.record import (
     clear,
     left_over,
     new_record,
-    now,
     unshare,
     write_json,
 )
@@ -405,25 +403,7 @@ class RunFolder:
 
     def _finish(self) -> None:
         """Write the manifest and put the folder in its place."""
-        record = self.record
-        metrics = self.partial / "metrics.json"
-        if metrics.exists():
-            content = json.loads(metrics.read_text())
-            write_json(self.path("metrics.json"), content | {"timings_s": record["timings_s"]})
-        digests = digest(self.partial, varies=record["varies"])
-        steps = {name: entry["step"] for name, entry in record["outputs"].items()}
-        record["outputs"] = {
-            name: {"step": steps.get(name), "sha256": digests.get(name)} for name in self._names()
-        }
-        config = self.partial / "config.toml"
-        text = config.read_text() if config.exists() else ""
-        for step in record["steps"]:
-            step["config"] = None if step["config"] == text else step["config"]
-        record |= {"packages": versions(record["package"]), "host": host(), "finished": now()}
-        record["peak_memory_bytes"] = max(record["peak_memory_bytes"], peak_memory())
-        write_json(self.partial / "manifest.json", record)
-        clear(self.partial / CHECKPOINTS)
-        clear(self.partial / STATE)
+        seal(self.partial, self.record, names=self._names())
         sync_tree(self.partial)
         replace_folder(self.partial, self.folder)
         log.info("wrote %s", self.folder)

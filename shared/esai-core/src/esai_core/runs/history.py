@@ -10,7 +10,7 @@ from typing import Any
 
 from esai_core.errors import EsaiError, InputError
 
-__all__ = ["add_row", "keep_until", "read_history"]
+__all__ = ["add_row", "read_history"]
 
 
 def add_row(path: Path, row: Mapping[str, Any]) -> None:
@@ -64,15 +64,3 @@ def read_history(path: str | Path) -> list[dict[str, float | None]]:
         raise InputError("no such file", where=path) from None
     except (ValueError, TypeError) as error:
         raise InputError(f"not a training history: {error}", where=path) from None
-
-
-def keep_until(path: Path, column: str, last: float) -> None:
-    """Drop the rows whose `column` is above `last`, as after a resume from a checkpoint."""
-    if not path.exists():
-        return
-    with path.open(newline="") as file:
-        header, *rows = list(csv.reader(file)) or [[]]
-    at = header.index(column) if header else 0
-    kept = [row for row in rows if float(row[at]) <= last]
-    with path.open("w", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([header, *kept] if header else [])

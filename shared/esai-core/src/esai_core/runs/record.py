@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from esai_core.errors import UsageError
-from esai_core.runs.manifest import SCHEMA_VERSION, versions
+from esai_core.runs.digest import digest
+from esai_core.runs.manifest import SCHEMA_VERSION, host, peak_memory, versions
 
 __all__ = [
     "CHECKPOINTS",
@@ -104,3 +105,33 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     path.write_text(
         json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8"
     )
+
+
+def seal(partial: Path, record: dict[str, Any], *, names: Sequence[str]) -> None:
+    """Write the manifest of a run that is whole, and remove what only a run in work needs.
+
+    Parameters
+    ----------
+    partial : Path
+        The folder.
+    record : dict
+        Its record; completed here.
+    names : sequence of str
+        Outputs within the folder.
+    """
+    metrics = partial / "metrics.json"
+    if metrics.exists():
+        unshare(metrics)
+        write_json(metrics, json.loads(metrics.read_text()) | {"timings_s": record["timings_s"]})
+    digests = digest(partial, varies=record["varies"])
+    steps = {name: entry["step"] for name, entry in record["outputs"].items()}
+    record["outputs"] = {name: {"step": steps.get(name), "sha256": digests.get(name)} for name in names}
+    config = partial / "config.toml"
+    text = config.read_text() if config.exists() else ""
+    for step in record["steps"]:
+        step["config"] = None if step["config"] == text else step["config"]
+    record |= {"packages": versions(record["package"]), "host": host(), "finished": now()}
+    record["peak_memory_bytes"] = max(record["peak_memory_bytes"], peak_memory())
+    write_json(partial / "manifest.json", record)
+    clear(partial / CHECKPOINTS)
+    clear(partial / STATE)
