@@ -158,6 +158,28 @@ def lint(session: nox.Session) -> None:
     session.run("python", "tools/check_dependencies.py")
 
 
+@nox.session(reuse_venv=True, name="format")
+def reformat(session: nox.Session) -> None:
+    """Sort imports and format; of the paths given, or of everything."""
+    install_tools(session, "lint")
+    session.run("ruff", "check", "--select", "I", "--fix", *(session.posargs or ["."]))
+    session.run("ruff", "format", *(session.posargs or ["."]))
+
+
+@nox.session(venv_backend="none")
+def dev(session: nox.Session) -> None:
+    """Make .venv for an editor: every package in editable form, with what its tests need."""
+    arguments = ["mypy", "ruff"]
+    for package in repo.packages():
+        extras = ",".join(repo.tested_extras(package))
+        arguments += ["--editable", f"{package.folder}[{extras}]" if extras else str(package.folder)]
+        arguments += [*repo.twins(package), *package.metadata.get("dependency-groups", {}).get("test", [])]
+    session.run(
+        "uv", "venv", "--allow-existing", "--python", sys.executable, str(ROOT / ".venv"), external=True
+    )
+    session.run("uv", "pip", "install", "--python", str(ROOT / ".venv"), *arguments, external=True)
+
+
 @nox.session(reuse_venv=True)
 def contracts(session: nox.Session) -> None:
     """Check that imports go down only, and that packages require no sibling but the core."""
