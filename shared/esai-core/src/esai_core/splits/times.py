@@ -1,77 +1,15 @@
-"""Splits of samples into training, validation and test parts that share no truth.
-
-Every function works on labels or coordinates of the samples, never on their order: shuffled samples give the
-same parts, shuffled alike. Parts are sorted integer positions, made once, disjoint and never empty.
-"""
+"""Splits in time: by year, by season, leaving each year out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from esai_core.errors import UsageError
-
-Positions = NDArray[np.int64]
-_EARTH_RADIUS_KM = 6371.0088
-
-
-@dataclass(frozen=True, eq=False)
-class Fold:
-    """Positions of the training and of the test samples of one fold.
-
-    Attributes
-    ----------
-    train, test : array of int
-        Sorted, disjoint, not empty.
-    name : str
-        What is held out, for messages and tables.
-    inner : tuple of Fold
-        Folds within `train` (positions in the whole sample) for choices made inside this fold.
-    """
-
-    train: Positions
-    test: Positions
-    name: str = ""
-    inner: tuple[Fold, ...] = ()
-
-    def __post_init__(self) -> None:
-        _check_parts({"train": self.train, "test": self.test}, where=self.name)
-
-
-@dataclass(frozen=True, eq=False)
-class Split:
-    """Positions of the training, validation (may be empty) and test samples."""
-
-    train: Positions
-    validate: Positions
-    test: Positions
-
-    def __post_init__(self) -> None:
-        parts = {"train": self.train, "test": self.test}
-        if len(self.validate):
-            parts["validate"] = self.validate
-        _check_parts(parts, where="split")
-
-    @property
-    def development(self) -> Positions:
-        """Training and validation samples together: what a chosen method is refitted on."""
-        return np.union1d(self.train, self.validate)
-
-
-def _check_parts(parts: dict[str, Positions], *, where: str) -> None:
-    for name, part in parts.items():
-        if len(part) == 0:
-            raise UsageError(f"the {name} part is empty", where=where or None)
-    together = np.concatenate(list(parts.values()))
-    if len(np.unique(together)) < len(together):
-        raise UsageError(f"{', '.join(parts)} share samples", where=where or None)
-
-
-def _positions(mask: NDArray[np.bool_]) -> Positions:
-    return np.flatnonzero(mask).astype(np.int64)
+from esai_core.splits.folds import Fold, Split, positions, with_inner
+from esai_core.splits.groups import leave_one_out
 
 
 def years_of(times: ArrayLike) -> NDArray[np.int64]:
@@ -133,7 +71,7 @@ def by_year(
                     where=f"split.{a} = {list(ranges[a])}, split.{b} = {list(ranges[b])}",
                     remedy="give ranges that do not overlap",
                 )
-    parts = {name: _positions(np.isin(years, list(value))) for name, value in wanted.items()}
+    parts = {name: positions(np.isin(years, list(value))) for name, value in wanted.items()}
     for name, part in parts.items():
         if len(part) == 0:
             raise UsageError(
@@ -161,3 +99,40 @@ def _spell(years: Iterable[int]) -> str:
         else:
             runs.append([year, year])
     return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
+
+
+def year_blocks(times: ArrayLike, *, first_month: int = 1) -> NDArray[np.int64]:
+    """Label each time with its year, or with the year in which its 12 months from `first_month` end.
+
+    With ``first_month=7`` a winter that crosses New Year is one block: December 1999 and January 2000 are
+    2000.
+
+    Parameters
+    ----------
+    times : array of dates, shape (n,)
+        Starts, or valid times.
+    first_month : int
+        First month of a block, 1 to 12; choose one in which there are no samples, or least.
+    """
+    if not 1 <= first_month <= 12:
+        raise UsageError(f"no month {first_month}", remedy="give 1 to 12")
+    years, months = _calendar(times)
+    return years + ((months >= first_month) & (first_month > 1))
+
+
+def season_blocks(times: ArrayLike) -> NDArray[np.str_]:
+    """Label each time with its season, such as "2000-DJF": December belongs to the next year's winter."""
+    years, months = _calendar(times)
+    seasons = np.array(["DJF", "MAM", "JJA", "SON"])[months % 12 // 3]
+    return np.array([f"{y}-{s}" for y, s in zip(years + (months == 12), seasons, strict=True)])
+
+
+def leave_one_year_out(
+    times: ArrayLike, *, first_month: int = 1, gap: int = 0, nested: bool = False
+) -> list[Fold]:
+    """Hold out each year (`year_blocks`) in turn; with `nested`, each year of the rest in `Fold.inner`."""
+    blocks = year_blocks(times, first_month=first_month)
+    folds = leave_one_out(blocks, gap=gap)
+    if not nested:
+        return folds
+    return [with_inner(fold, lambda train: leave_one_out(blocks[train], gap=gap)) for fold in folds]
