@@ -268,6 +268,8 @@ def _normalise_attrs(ds: xr.Dataset) -> xr.Dataset:
         if name in ("latitude", "longitude"):
             variable.attrs = dict(names.COORDINATE_ATTRS[str(name)])
             continue
+        if variable.attrs.get("standard_name") == "unknown":  # cfgrib's word for none
+            variable.attrs = {k: v for k, v in variable.attrs.items() if k != "standard_name"}
         units = variable.attrs.get("units") or variable.attrs.get("GRIB_units")
         if units is not None and variable.dtype.kind not in "mM":
             variable.attrs = {**variable.attrs, "units": normalise_units(str(units))}

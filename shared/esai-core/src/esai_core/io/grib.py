@@ -23,7 +23,7 @@ KEYS = (
 )
 
 
-def open_grib(path: Path, *, variable: str | None = None, chunks: Any = None) -> xr.Dataset:
+def open_grib(path: Path, *, variable: str | None = None) -> xr.Dataset:
     """Open a GRIB file as one dataset.
 
     Monthly seasonal forecasts are indexed by month of forecast and nominal start: indexed by valid step, as by
@@ -35,8 +35,6 @@ def open_grib(path: Path, *, variable: str | None = None, chunks: Any = None) ->
         The file.
     variable : str, optional
         Read this variable alone.
-    chunks : mapping, optional
-        Dask chunks.
 
     Raises
     ------
@@ -68,9 +66,7 @@ def open_grib(path: Path, *, variable: str | None = None, chunks: Any = None) ->
             options["time_dims"] = ("forecastMonth", "time")
         backend: Any = CfGribBackend
         try:
-            part = xr.open_dataset(
-                path, engine=backend, chunks=chunks, decode_timedelta=True, backend_kwargs=options
-            )
+            part = xr.open_dataset(path, engine=backend, decode_timedelta=True, backend_kwargs=options)
         except (ValueError, KeyError, EOFError, OSError, eccodes.CodesInternalError) as error:
             text = " ".join(str(error).split())[:200]
             raise InputError(

@@ -16,12 +16,13 @@ import xarray as xr
 from esai_core.errors import InputError
 from esai_core.io import names
 from esai_core.io.cf import standardise
-from esai_core.io.read import Chunks, PathLike, find_files, open_dataset
+from esai_core.io.read import Chunks, PathLike, find_files, open_dataset, rechunked
 
 log = logging.getLogger(__name__)
 
 HINDCAST_DIMS = ("start", "lead", "number", "latitude", "longitude")
 REFERENCE_DIMS = ("time", "latitude", "longitude")
+GRIB_ATTRS = ("GRIB_paramId", "GRIB_centre", "GRIB_system", "GRIB_dataType", "GRIB_stepType")
 DAY = np.timedelta64(1, "D")
 
 
@@ -61,17 +62,14 @@ def open_hindcast(
         If it is no hindcast, or if its start cannot be known.
     """
     if isinstance(path, xr.Dataset):
-        return to_hindcast(path, variable, start=start, select=select)
-    parts = [
-        to_hindcast(
-            open_dataset(p, variable=variable, chunks=chunks),
-            variable,
-            where=str(p),
-            start=start,
-            select=select,
-        )
-        for p in find_files(path)
-    ]
+        return rechunked(to_hindcast(path, variable, start=start, select=select), chunks)
+    paths = find_files(path)
+    if len(paths) > 1 and chunks is None:
+        chunks = {}  # joining arrays that are not dask's would read them
+    parts = []
+    for p in paths:
+        ds = open_dataset(p, variable=variable)
+        parts.append(rechunked(to_hindcast(ds, variable, where=str(p), start=start, select=select), chunks))
     return parts[0] if len(parts) == 1 else join_starts(parts)
 
 
@@ -208,7 +206,8 @@ def _finished(da: xr.DataArray, dims: tuple[str, ...], ds: xr.Dataset, where: st
     da.encoding = (
         {"source": where} if where else {}
     )  # not the packing of the file: a copy of it would be packed again
-    if "GRIB_centre" in ds.attrs and "GRIB_centre" not in da.attrs:
+    da.attrs = {k: v for k, v in da.attrs.items() if not k.startswith("GRIB_") or k in GRIB_ATTRS}
+    if "GRIB_centre" in ds.attrs:
         da.attrs["GRIB_centre"] = ds.attrs["GRIB_centre"]
     return da
 

@@ -52,7 +52,8 @@ def open_dataset(
     variable : str, optional
         Read this variable alone, in any spelling that :mod:`esai_core.io.names` knows.
     chunks : mapping, "auto" or None
-        Dask chunks; None reads lazily but without dask (several files always use dask).
+        Dask chunks by canonical dimension, those of the file for ``{}``; None reads lazily but without dask (several
+        files always use dask).
     standard : bool
         Apply :func:`esai_core.io.standardise`.
 
@@ -170,18 +171,28 @@ def _open_one(path: Path, *, variable: str | None, chunks: Chunks, standard: boo
     if kind == "grib":
         from esai_core.io.grib import open_grib
 
-        ds = open_grib(path, variable=variable, chunks=chunks)
+        ds = open_grib(path, variable=variable)
     elif kind == "zarr":
-        ds = _open_zarr(path, chunks)
+        ds = _open_zarr(path)
     else:
-        ds = _open_netcdf(path, chunks)
+        ds = _open_netcdf(path)
     ds.encoding["source"] = str(path)
     if variable is not None:
         ds = ds[[find_in(ds, variable, path)]]
         ds.encoding["source"] = str(path)
     if not ds.variables:
         raise InputError("the file holds no variables", where=str(path))
-    return standardise(ds, where=str(path)) if standard else ds
+    ds = standardise(ds, where=str(path)) if standard else ds
+    return rechunked(ds, chunks)
+
+
+def rechunked(obj: Obj, chunks: Chunks) -> Obj:
+    """Put lazily opened data into dask arrays; dimensions that `obj` does not have are left out of `chunks`."""
+    if chunks is None:
+        return obj
+    if isinstance(chunks, str):
+        return obj.chunk(chunks)
+    return obj.chunk({d: n for d, n in chunks.items() if d in obj.dims})
 
 
 def find_in(ds: xr.Dataset, variable: str, path: PathLike) -> str:
@@ -189,7 +200,7 @@ def find_in(ds: xr.Dataset, variable: str, path: PathLike) -> str:
     return names.find_variable(ds, variable, where=str(path))
 
 
-def _open_netcdf(path: Path, chunks: Chunks) -> xr.Dataset:
+def _open_netcdf(path: Path) -> xr.Dataset:
     # The class and not the name: by name xarray loads the plug-ins of all installed packages, and rasterio's
     # libraries beside eccodes' end the process with a double free.
     engine: Any = xr.backends.NetCDF4BackendEntrypoint
@@ -198,11 +209,11 @@ def _open_netcdf(path: Path, chunks: Chunks) -> xr.Dataset:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=xr.SerializationWarning)
             try:
-                return xr.open_dataset(path, engine=engine, chunks=chunks, decode_timedelta=False)
+                return xr.open_dataset(path, engine=engine, decode_timedelta=False)
             except ValueError as error:
                 if "decode" not in str(error):
                     raise
-                raw = xr.open_dataset(path, engine=engine, chunks=chunks, decode_times=False)
+                raw = xr.open_dataset(path, engine=engine, decode_times=False)
                 return xr.decode_cf(_months_since(raw), decode_timedelta=False)
     except READ_ERRORS as error:
         raise _damaged(path, error) from error
@@ -236,7 +247,7 @@ def _check_size(path: Path) -> None:
         raise EOFError(f"{found} bytes of {expected}")
 
 
-def _open_zarr(path: Path, chunks: Chunks) -> xr.Dataset:
+def _open_zarr(path: Path) -> xr.Dataset:
     try:
         import zarr
     except ImportError as error:
@@ -246,7 +257,7 @@ def _open_zarr(path: Path, chunks: Chunks) -> xr.Dataset:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*[Cc]onsolidated")
-            return xr.open_zarr(path, chunks=cast(Any, chunks), decode_timedelta=False)
+            return xr.open_zarr(path, chunks=None, decode_timedelta=False)
     except (zarr.errors.BaseZarrError, KeyError, ValueError, *READ_ERRORS) as error:
         raise _damaged(path, error) from error
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from esai_core.io.atomic import atomic_path
 from esai_core.io.names import COORDINATE_ATTRS
 
 CHUNK_BYTES = 1 << 20
+BATCH = 4  # blocks computed at a time
 
 
 def write_netcdf(
@@ -55,9 +57,58 @@ def write_netcdf(
     """
     ds = _prepared(ds, provenance)
     encoding = {str(name): _encoding(ds[name], dtype, level, name in ds.coords) for name in ds.variables}
+    lazy = [str(name) for name, v in ds.variables.items() if v.chunks is not None and v.dtype.kind in "fiub"]
     with atomic_path(path) as temporary:
-        ds.to_netcdf(temporary, engine="netcdf4", format="NETCDF4", encoding=encoding)
+        ready = ds.drop_vars(lazy)
+        ready.to_netcdf(
+            temporary,
+            engine="netcdf4",
+            format="NETCDF4",
+            encoding={name: encoding[name] for name in encoding if name not in lazy},
+        )
+        if lazy:
+            _stream(ds, lazy, temporary, encoding)
     return Path(path)
+
+
+def _stream(ds: xr.Dataset, lazy: list[str], path: Path, encoding: dict[str, dict[str, Any]]) -> None:
+    """Add dask-backed variables to a file, a few blocks at a time and in order.
+
+    xarray's own writer stores blocks in the order in which threads finish, which changes the bytes from run to run.
+    """
+    import dask
+    import netCDF4
+
+    with netCDF4.Dataset(path, "a") as file:
+        for dim, size in ds.sizes.items():
+            if dim not in file.dimensions:
+                file.createDimension(str(dim), size)
+        for name in lazy:
+            variable = ds[name]
+            options = dict(encoding[name])
+            fill = options.pop("_FillValue", None)
+            kind = np.dtype(options.pop("dtype", variable.dtype))
+            target = file.createVariable(name, kind, variable.dims, fill_value=fill, **options)
+            target.set_auto_maskandscale(False)
+            others = [str(c) for c in variable.coords if c not in variable.dims]
+            if others and name not in ds.coords:
+                target.setncattr("coordinates", " ".join(sorted(others)))
+            target.setncatts(variable.attrs)
+            blocks = list(_blocks(variable.variable))
+            for first in range(0, len(blocks), BATCH):
+                batch = blocks[first : first + BATCH]
+                arrays = dask.compute(*(variable.data[index] for index in batch))
+                for index, array in zip(batch, arrays, strict=True):
+                    target[index] = np.asarray(array, dtype=kind)
+
+
+def _blocks(variable: xr.Variable) -> Iterator[tuple[slice, ...]]:
+    """Slices of dask's blocks, in the order of the array."""
+    axes = []
+    for sizes in variable.chunks or ():
+        ends = np.cumsum(sizes)
+        axes.append([slice(int(end - size), int(end)) for end, size in zip(ends, sizes, strict=True)])
+    yield from itertools.product(*axes)
 
 
 def write_zarr(
