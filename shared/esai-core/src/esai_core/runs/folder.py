@@ -15,7 +15,6 @@ import contextlib
 import errno
 import logging
 import os
-import shutil
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,26 +23,17 @@ from typing import Any
 
 from esai_core.errors import EsaiError, UsageError, from_os_error
 from esai_core.runs import history
+from esai_core.runs import record as notes
 from esai_core.runs.digest import outputs
 from esai_core.runs.manifest import describe_input, peak_memory, read_manifest
 from esai_core.runs.metrics import check_metrics
-from esai_core.runs.record import (
-    CHECKPOINTS,
-    STATE,
-    check_place,
-    clear,
-    left_over,
-    new_record,
-    unshare,
-    write_json,
-)
 from esai_core.runs.swap import copy_tree, exclusive, partial_of, recover, replace_folder, sync_tree
 
 __all__ = ["RunFolder"]
 
 log = logging.getLogger(__name__)
 
-_OWN = {"manifest.json", "config.toml", STATE}
+_OWN = {"manifest.json", "config.toml", notes.STATE}
 
 
 class RunFolder:
@@ -116,11 +106,11 @@ class RunFolder:
             If `folder` exists and `overwrite` is false, or is no run folder, or another process writes it.
         """
         folder = Path(folder).expanduser().resolve()
-        check_place(folder, overwrite)
+        notes.check_place(folder, overwrite)
         with exclusive(folder):
             recover(folder)
-            check_place(folder, overwrite)
-            left = left_over(partial_of(folder))
+            notes.check_place(folder, overwrite)
+            left = notes.left_over(partial_of(folder))
             if left is not None and resume:
                 run = cls(folder, left)
                 run.resume = True
@@ -130,8 +120,8 @@ class RunFolder:
             else:
                 if left is not None:
                     log.warning("an interrupted run is discarded (--resume would have gone on with it)")
-                run = cls(folder, new_record(package, command))
-                clear(run.partial)
+                run = cls(folder, notes.new_record(package, command))
+                notes.clear(run.partial)
                 run.partial.mkdir(parents=True)
             with run._until_whole():
                 yield run
@@ -141,7 +131,7 @@ class RunFolder:
     def extend(
         cls, source: str | Path, *, out: str | Path | None = None, overwrite: bool = False
     ) -> Iterator[RunFolder]:
-        """Add to a run folder, in its place or, with `out`, in a copy; files are shared until they change.
+        """Add to a run folder, in its place or, with `out`, in a copy.
 
         Parameters
         ----------
@@ -164,7 +154,7 @@ class RunFolder:
         source = Path(source).expanduser().resolve()
         folder = source if out is None else Path(out).expanduser().resolve()
         if folder != source:
-            check_place(folder, overwrite)
+            notes.check_place(folder, overwrite)
         with exclusive(folder):
             recover(folder)
             record = read_manifest(source)
@@ -172,8 +162,8 @@ class RunFolder:
             for step in record["steps"]:
                 step["config"] = step["config"] or config
             run = cls(folder, record)
-            clear(run.partial)
-            copy_tree(source, run.partial)
+            notes.clear(run.partial)
+            copy_tree(source, run.partial, link=folder == source)
             (run.partial / "manifest.json").unlink()
             with run._until_whole():
                 yield run
@@ -186,13 +176,13 @@ class RunFolder:
             yield
             self._finish()
         except BaseException as error:
-            full = _disk_is_full(self.partial)
+            full = notes.disk_is_full(self.partial)
             with contextlib.suppress(OSError):
                 if isinstance(error, Exception) and not isinstance(error, (EsaiError, OSError)):
                     trace.write_text("".join(traceback.format_exception(error)))
                     error.add_note(f"traceback in {trace}")
                 if self._extends or not (self.done or self._has_checkpoints()):
-                    clear(self.partial)
+                    notes.clear(self.partial)
             if isinstance(error, OSError):
                 raise from_os_error(error, path=self.partial) from error
             if full and isinstance(error, Exception) and not isinstance(error, EsaiError):
@@ -222,7 +212,7 @@ class RunFolder:
     @property
     def checkpoints(self) -> Path:
         """A folder that lives until the run is whole; a resumed run finds in it what was left."""
-        path = self.partial / CHECKPOINTS
+        path = self.partial / notes.CHECKPOINTS
         path.mkdir(exist_ok=True)
         return path
 
@@ -248,7 +238,7 @@ class RunFolder:
         path = self._inside(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
-            unshare(path)
+            notes.unshare(path)
         return path
 
     def find(self, name: str) -> Path:
@@ -326,7 +316,7 @@ class RunFolder:
 
     def write_metrics(self, metrics: Mapping[str, Any]) -> None:
         """Write metrics.json, checked by `check_metrics`; timings are added when the run is whole."""
-        write_json(self.path("metrics.json"), check_metrics(metrics))
+        notes.write_json(self.path("metrics.json"), check_metrics(metrics))
 
     def add_history(self, row: Mapping[str, Any]) -> None:
         """Append a row (``epoch, step, loss, val_loss, ...``) to history.csv."""
@@ -377,7 +367,7 @@ class RunFolder:
     def _forget(self, steps: Sequence[str]) -> None:
         for name, entry in list(self.record["outputs"].items()):
             if entry["step"] in steps:
-                clear(self.partial / name)
+                notes.clear(self.partial / name)
                 del self.record["outputs"][name]
         for entry in self.record["steps"]:
             for stage in entry["stages"] if entry["step"] in steps else ():
@@ -386,10 +376,10 @@ class RunFolder:
 
     def _names(self) -> list[str]:
         names = [path.relative_to(self.partial).as_posix() for path in outputs(self.partial)]
-        return [name for name in names if name not in _OWN and not name.startswith(f"{CHECKPOINTS}/")]
+        return [name for name in names if name not in _OWN and not name.startswith(f"{notes.CHECKPOINTS}/")]
 
     def _has_checkpoints(self) -> bool:
-        path = self.partial / CHECKPOINTS
+        path = self.partial / notes.CHECKPOINTS
         return path.is_dir() and any(path.iterdir())
 
     @property
@@ -397,21 +387,13 @@ class RunFolder:
         return "finished" in self.record
 
     def _save_state(self) -> None:
-        aside = self.partial / f"{STATE}.new"
-        write_json(aside, self.record)
-        aside.replace(self.partial / STATE)
+        aside = self.partial / f"{notes.STATE}.new"
+        notes.write_json(aside, self.record)
+        aside.replace(self.partial / notes.STATE)
 
     def _finish(self) -> None:
         """Write the manifest and put the folder in its place."""
-        seal(self.partial, self.record, names=self._names())
+        notes.seal(self.partial, self.record, names=self._names())
         sync_tree(self.partial)
         replace_folder(self.partial, self.folder)
         log.info("wrote %s", self.folder)
-
-
-def _disk_is_full(folder: Path) -> bool:
-    """Tell whether nothing can be written; the NetCDF library reports this as an error of HDF5."""
-    try:
-        return shutil.disk_usage(folder).free < 1 << 20
-    except OSError:
-        return False

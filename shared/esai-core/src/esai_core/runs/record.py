@@ -19,9 +19,11 @@ __all__ = [
     "STATE",
     "check_place",
     "clear",
+    "disk_is_full",
     "left_over",
     "new_record",
     "now",
+    "seal",
     "unshare",
     "write_json",
 ]
@@ -135,3 +137,11 @@ def seal(partial: Path, record: dict[str, Any], *, names: Sequence[str]) -> None
     write_json(partial / "manifest.json", record)
     clear(partial / CHECKPOINTS)
     clear(partial / STATE)
+
+
+def disk_is_full(folder: Path) -> bool:
+    """Tell whether nothing can be written; the NetCDF library reports this as an error of HDF5."""
+    try:
+        return shutil.disk_usage(folder).free < 1 << 20
+    except OSError:
+        return False

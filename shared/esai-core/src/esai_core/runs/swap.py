@@ -22,6 +22,7 @@ __all__ = ["copy_tree", "exclusive", "old_of", "partial_of", "recover", "replace
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EXDEV, errno.EMLINK, errno.ENOSYS, errno.EACCES}
 
 
 def partial_of(folder: Path) -> Path:
@@ -132,33 +133,34 @@ def _exchange(one: Path, other: Path) -> bool:
     raise OSError(number, os.strerror(number), str(other))
 
 
-def copy_tree(source: Path, target: Path) -> None:
-    """Copy a folder by hard links, file by file by bytes where links cannot be made.
+def copy_tree(source: Path, target: Path, *, link: bool) -> None:
+    """Copy a folder.
 
-    A linked file is shared with `source`: replace it, never write into it (`RunFolder.path` sees to that).
+    Parameters
+    ----------
+    source, target : Path
+        An existing folder, and one that does not exist.
+    link : bool
+        Make hard links where the file system has them. A linked file is shared with `source`: replace it,
+        never write into it (`RunFolder.path` sees to that).
     """
     for folder, _, names in os.walk(source):
         here = target / Path(folder).relative_to(source)
         here.mkdir(parents=True, exist_ok=True)
         for name in names:
-            link_or_copy(Path(folder, name), here / name)
+            _copy(Path(folder, name), here / name, link)
 
 
-def link_or_copy(source: Path, target: Path) -> None:
-    """Make `target` a hard link to `source`, or a copy where the file system has no links."""
-    try:
-        os.link(source, target, follow_symlinks=False)
-    except OSError as error:
-        if error.errno not in (
-            errno.EPERM,
-            errno.ENOTSUP,
-            errno.EXDEV,
-            errno.EMLINK,
-            errno.ENOSYS,
-            errno.EACCES,
-        ):
-            raise
-        shutil.copy2(source, target, follow_symlinks=False)
+def _copy(source: Path, target: Path, link: bool) -> None:
+    if link:
+        try:
+            os.link(source, target, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+        else:
+            return
+    shutil.copy2(source, target, follow_symlinks=False)
 
 
 def sync_tree(folder: Path) -> None:
