@@ -13,8 +13,9 @@ import numpy as np
 import xarray as xr
 from scipy.special import xlogy
 
+from esai_core.align import aligned, as_array, each
 from esai_core.errors import InputError, UsageError
-from esai_core.verify._align import Dims, aligned, as_array, each, mean
+from esai_core.verify._average import Dims, mean
 
 
 def error(forecast: xr.DataArray, observed: xr.DataArray) -> xr.DataArray:

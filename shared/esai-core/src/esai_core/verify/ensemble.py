@@ -10,8 +10,9 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from esai_core.align import aligned, as_array
 from esai_core.errors import UsageError
-from esai_core.verify._align import Dims, aligned, as_array, mean
+from esai_core.verify._average import Dims, mean
 from esai_core.verify._kernels import crps_cells, moments_cells, sorting_network
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from esai_core.align import aligned, as_array, each
 from esai_core.errors import UsageError
-from esai_core.verify._align import Dims, aligned, as_array, checked_weights, each, mean, over
+from esai_core.verify._average import Dims, checked_weights, mean, over
 from esai_core.verify.probability import checked_event, checked_probability
 
 #: Scores of `categorical_scores`: hit rate (probability of detection) H, false alarm rate (probability of

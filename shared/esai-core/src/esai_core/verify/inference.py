@@ -12,8 +12,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from esai_core.align import each
 from esai_core.errors import UsageError
-from esai_core.verify._align import each, over
+from esai_core.verify._average import over
 
 
 def _block_codes(size: int, blocks: ArrayLike | int | None) -> tuple[np.ndarray, int]:

@@ -8,8 +8,9 @@ import numpy as np
 import scoringrules
 import xarray as xr
 
+from esai_core.align import aligned, as_array, each
 from esai_core.errors import InputError
-from esai_core.verify._align import Dims, aligned, as_array, each, mean
+from esai_core.verify._average import Dims, mean
 
 
 def crps_normal(

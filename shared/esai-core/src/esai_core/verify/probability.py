@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from esai_core.align import aligned, as_array, each
 from esai_core.errors import InputError, UsageError
-from esai_core.verify._align import Dims, aligned, as_array, each, mean
+from esai_core.verify._average import Dims, mean
 
 _SUM_TOLERANCE = 1e-5  # probabilities in single precision
 

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from esai_core.errors import UsageError
-from esai_core.verify._align import Dims, over
+from esai_core.verify._average import Dims, over
 from esai_core.verify.ensemble import ensemble_pair
 
 

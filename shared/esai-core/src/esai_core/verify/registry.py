@@ -12,9 +12,10 @@ from typing import Any, Literal
 
 import xarray as xr
 
+from esai_core.align import aligned
 from esai_core.errors import unknown
 from esai_core.verify import deterministic, ensemble, events, probability
-from esai_core.verify._align import Dims, aligned, mean
+from esai_core.verify._average import Dims, mean
 
 #: What a score is taken of: a single value (or ensemble mean), the members, the probability of an event
 #: (value above a threshold), the yes/no forecast of it, or the probabilities of ordered categories.

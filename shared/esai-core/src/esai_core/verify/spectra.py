@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from esai_core.errors import InputError, UsageError
-from esai_core.verify._align import over
+from esai_core.verify._average import over
 
 
 def power_spectrum(

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from esai_core.align import aligned
 from esai_core.errors import InputError, UsageError, nearest
-from esai_core.verify._align import aligned, checked_weights, mean
+from esai_core.verify._average import checked_weights, mean
 from esai_core.verify.deterministic import error
 from esai_core.verify.ensemble import crps, crps_fair, ensemble_moments, spread_skill_of
 from esai_core.verify.probability import exceedance, exceeds, rps_cases

@@ -1,17 +1,14 @@
-"""What every score does first and last: check that its inputs belong together, and take the weighted mean."""
+"""Refuse arrays that do not belong together, before anything is computed of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from esai_core.errors import InputError, UsageError
-
-#: A dimension, several, or None for all of them.
-Dims = Hashable | Iterable[Hashable] | None
 
 _SAME_COORDINATE = (
     1e-5  # degrees, hours...: what single precision loses on a coordinate, and far below any grid's step
@@ -52,7 +49,7 @@ def aligned(
     if extra:
         raise InputError(
             f"{right} has the dimension {', '.join(extra)} which {left} lacks",
-            where=f"{left}: {_dims(main)}; {right}: {_dims(other)}",
+            where=f"{left}: {spelled_dims(main)}; {right}: {spelled_dims(other)}",
             remedy="select or average it first",
         )
     first, second = main.attrs.get("units"), other.attrs.get("units")
@@ -118,7 +115,8 @@ def _unmatched(a: np.ndarray, b: np.ndarray, names: tuple[str, str]) -> str:
     return f": {'; '.join(found)}" if found else ""
 
 
-def _dims(array: xr.DataArray) -> str:
+def spelled_dims(array: xr.DataArray) -> str:
+    """Spell the dimensions and sizes of an array for a message: '(time 3, latitude 5)'."""
     return "(" + ", ".join(f"{d} {n}" for d, n in array.sizes.items()) + ")"
 
 
@@ -132,37 +130,3 @@ def each(function: Callable[..., np.ndarray], *arrays: Any, **options: Any) -> x
         output_dtypes=[np.float64],
         join="exact",
     )
-
-
-def over(array: xr.DataArray, dim: Dims) -> list[Hashable]:
-    """Return the dimensions to average over: `dim` as a list, all of them for None, none for ()."""
-    if dim is None:
-        return list(array.dims)
-    names: list[Hashable] = [dim] if isinstance(dim, str) or not isinstance(dim, Iterable) else list(dim)
-    unknown = [str(d) for d in names if d not in array.dims]
-    if unknown:
-        raise UsageError(f"no dimension {', '.join(unknown)} to average over", where=_dims(array))
-    return names
-
-
-def mean(score: xr.DataArray, dim: Dims, weights: xr.DataArray | None) -> xr.DataArray:
-    """Return the weighted mean of `score` over `dim`, NaN left out; NaN where nothing is left."""
-    dims = over(score, dim)
-    if not dims and weights is None:
-        return score
-    there = score.notnull()
-    if weights is None:
-        total, size = score.sum(dims, skipna=True, dtype=np.float64), there.sum(dims, dtype=np.float64)
-    else:
-        weights = checked_weights(score, weights)
-        total = (score * weights).sum(dims, skipna=True, dtype=np.float64)
-        size = (there * weights).sum(dims, dtype=np.float64)
-    return total / size.where(size > 0)
-
-
-def checked_weights(score: xr.DataArray, weights: Any) -> xr.DataArray:
-    """Return `weights` aligned with `score`; negative or missing weights are refused."""
-    weights = aligned(score, as_array(weights, "weights"), names=("the scores", "weights"), units=False)
-    if weights.chunks is None and not bool((weights >= 0).all()):
-        raise InputError("weights must be zero or more, and none may be missing", where="weights")
-    return weights.astype(np.float64)
