@@ -1,0 +1,24 @@
+"""Networks and losses in backend-neutral Keras 3: the same code trains on TensorFlow and on JAX."""
+
+from __future__ import annotations
+
+from esai_core._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "BACKBONES": "backbones",
+        "LOSSES": "losses",
+        "ReceptiveField": "receptive",
+        "Style": "blocks",
+        "blocks": "blocks",
+        "build": "backbones",
+        "layers": "layers",
+        "load": "files",
+        "losses": "losses",
+        "make_loss": "losses",
+        "over_members": "members",
+        "receptive_field": "receptive",
+        "save": "files",
+    },
+)

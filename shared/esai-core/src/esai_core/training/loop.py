@@ -1,0 +1,304 @@
+"""The training loop: one for one processor, several devices and several hosts.
+
+Keras 3's own ``fit`` fails under MultiWorkerMirroredStrategy (keras#20585, keras#20329), so this loop owns the
+step: gradients of the per-example loss summed and divided by the global batch, on public API alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from esai_core.errors import EsaiError, UsageError
+from esai_core.nn._keras import keras, quiet_start
+from esai_core.progress import track
+from esai_core.training.config import TrainConfig
+from esai_core.training.data import Plan, Source, as_source, make_dataset
+from esai_core.training.history import History
+from esai_core.training.schedule import make_optimizer
+from esai_core.training.signals import Interrupted, StopRequest
+from esai_core.training.state import CHECKPOINT, State
+
+with quiet_start():
+    import tensorflow as tf
+
+    from esai_core.training.steps import make_train_steps, make_validate_step
+
+__all__ = ["fit", "scope"]
+
+log = logging.getLogger(__name__)
+
+_CHUNK_SECONDS = 0.5  # how long the loop may run without looking up (for signals, for a loss that is NaN)
+
+
+@contextlib.contextmanager
+def scope(config: TrainConfig, strategy: Any | None = None) -> Iterator[None]:
+    """Build a model as `fit` needs it: seeded, in the precision of the config, under the strategy.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        Its `seed` and `mixed_precision` are used.
+    strategy : tf.distribute.Strategy, optional
+        The current one by default.
+    """
+    strategy = strategy or tf.distribute.get_strategy()
+    keras.utils.set_random_seed(config.seed)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16" if config.mixed_precision else "float32")
+    try:
+        with strategy.scope():
+            yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def fit(
+    model: keras.Model | Callable[[], keras.Model],
+    train: Any,
+    validate: Any | None = None,
+    *,
+    loss: Callable[[Any, Any], Any],
+    config: TrainConfig,
+    folder: str | Path,
+    resume: bool = False,
+    strategy: Any | None = None,
+    metrics: Mapping[str, Callable[[Any, Any], Any]] | None = None,
+    augment: Callable[..., tuple] | None = None,
+) -> History:
+    """Train a model.
+
+    Parameters
+    ----------
+    model : keras.Model or callable
+        The model, or a function that builds it (called inside `scope`, so that seed, precision and strategy
+        hold for it). A model is trained in place.
+    train, validate : tuple or Source
+        ``(inputs, targets)`` or ``(inputs, targets, weights)`` in memory, or a `Source` that reads on demand.
+        With `validate`, the weights of the epoch with the lowest validation loss are kept, the untrained model
+        (epoch 0) included.
+    loss : callable
+        ``loss(target, prediction) -> (batch,)``, one value per example, as `esai_core.nn.make_loss` gives.
+    config : TrainConfig
+    folder : path
+        Where ``checkpoint.npz`` and ``history.csv`` are written; made if missing.
+    resume : bool
+        Go on from the checkpoint in `folder` if there is one. On the same machine the result is that of the
+        uninterrupted run to the bit.
+    strategy : tf.distribute.Strategy, optional
+        The current one by default (one device).
+    metrics : mapping of str to callable
+        Further ``metric(target, prediction) -> (batch,)`` of the validation examples, for the history.
+    augment : callable, optional
+        ``augment(inputs, targets, seed) -> (inputs, targets)`` on one training example, in TensorFlow operations
+        that take `seed` (``tf.random.stateless_...``).
+
+    Returns
+    -------
+    History
+        Its `model` is the trained model with the kept weights.
+
+    Raises
+    ------
+    UsageError
+        If options do not fit together, or a checkpoint belongs to another run.
+    EsaiError
+        If the loss is not finite: names epoch and step.
+    Interrupted
+        After SIGINT or SIGTERM, once a checkpoint is written.
+    """
+    strategy = strategy or tf.distribute.get_strategy()
+    source = as_source(train)
+    held_out = None if validate is None else as_source(validate)
+    if config.patience is not None and held_out is None:
+        raise UsageError("patience needs validation data", where=f"patience = {config.patience}")
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    plan = _plan(strategy, config)
+    per_epoch = plan.steps(len(source))
+    with scope(config, strategy):
+        trained = _in_scope(model, strategy, config)
+        optimizer = make_optimizer(config, per_epoch * config.epochs)
+        optimizer.build(trained.trainable_variables)
+        averages = _averages(trained) if config.ema else []
+    state = State(
+        model=trained,
+        optimizer=optimizer,
+        averages=averages,
+        config=config,
+        path=folder / CHECKPOINT,
+        examples=len(source),
+        per_epoch=per_epoch,
+    )
+    run = _Run(state, strategy, plan, loss, metrics or {}, source, held_out, augment)
+    if resume and state.path.exists():
+        state.load()
+        log.info("resumed at epoch %d, step %d", state.epoch, state.step)
+    with StopRequest() as stop, _expect_retracing():
+        run.train(stop)
+    state.finish()
+    if isinstance(model, keras.Model) and trained is not model:
+        model.set_weights(trained.get_weights())
+        trained = model
+    return History(state.rows, state.best_epoch, state.stopped, trained)
+
+
+@contextlib.contextmanager
+def _expect_retracing() -> Iterator[None]:
+    """Keep TensorFlow from warning that a run traces its steps anew: each of many short runs (folds) must."""
+
+    def keep(record: logging.LogRecord) -> bool:
+        return "triggered tf.function retracing" not in record.getMessage()
+
+    logger = tf.get_logger()
+    logger.addFilter(keep)
+    try:
+        yield
+    finally:
+        logger.removeFilter(keep)
+
+
+def _plan(strategy: Any, config: TrainConfig) -> Plan:
+    replicas = strategy.num_replicas_in_sync
+    return Plan(
+        batch_size=config.batch_size, replicas=replicas, parts=config.accumulate_steps, count=replicas
+    )
+
+
+def _in_scope(model: Any, strategy: Any, config: TrainConfig) -> keras.Model:
+    """Give the model with its variables under the strategy: itself, a copy, or what the function builds."""
+    if not isinstance(model, keras.Model):
+        return model()
+    if config.mixed_precision and "bfloat16" not in {layer.compute_dtype for layer in model.layers}:
+        raise UsageError(
+            "mixed precision asked for a model built in float32",
+            where="mixed_precision = true",
+            remedy="build it inside esai_core.training.scope(config)",
+        )
+    if all(strategy.extended.variable_created_in_scope(weight.value) for weight in model.weights):
+        return model
+    copy = model.__class__.from_config(model.get_config())
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def _averages(model: keras.Model) -> list:
+    return [
+        tf.Variable(
+            variable.value,
+            trainable=False,
+            synchronization=tf.VariableSynchronization.ON_WRITE,
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        )
+        for variable in model.trainable_variables
+    ]
+
+
+class _Run:
+    """The loop over epochs, and what it needs at hand."""
+
+    def __init__(
+        self,
+        state: State,
+        strategy: Any,
+        plan: Plan,
+        loss: Callable[[Any, Any], Any],
+        metrics: Mapping[str, Callable[[Any, Any], Any]],
+        source: Source,
+        held_out: Source | None,
+        augment: Callable[..., tuple] | None,
+    ) -> None:
+        self.state, self.strategy, self.plan, self.source, self.held_out = (
+            state,
+            strategy,
+            plan,
+            source,
+            held_out,
+        )
+        self.augment = augment
+        self.scores = {"val_loss": loss} | {f"val_{name}": score for name, score in metrics.items()}
+        self.steps = make_train_steps(
+            state.model, loss, state.optimizer, state.averages, state.config, strategy
+        )
+        if held_out is not None:
+            self.validate_step = make_validate_step(state.model, self.scores, strategy)
+            self.validation = self._distribute(held_out, shuffle=False)
+
+    def _distribute(self, source: Source, **options: Any) -> Any:
+        def pipeline(context: Any) -> Any:
+            return make_dataset(source, self.plan, **options)
+
+        return self.strategy.distribute_datasets_from_function(pipeline)
+
+    def train(self, stop: StopRequest) -> None:
+        """Train until the last epoch, or until patience or a signal ends it."""
+        state = self.state
+        config = state.config
+        if state.finished:
+            return
+        if not state.rows:
+            state.end_epoch(self.validate(), 0.0)
+        data = iter(
+            self._distribute(
+                self.source,
+                seed=config.seed,
+                epochs=config.epochs,
+                first_step=state.step,
+                augment=self.augment,
+            )
+        )
+        for _ in track(range(state.epoch, config.epochs), config.epochs - state.epoch, "training"):
+            start = time.perf_counter()
+            for losses in self._epoch(data, stop):
+                state.take(losses)
+                if stop.name is not None:
+                    state.save()
+                    raise Interrupted(
+                        f"{stop.name} at step {state.step}; a checkpoint was written: go on with --resume"
+                    )
+                if config.checkpoint_every and state.due():
+                    state.save()
+            state.end_epoch(self.validate(), time.perf_counter() - start)
+            if not config.checkpoint_every:
+                state.save()
+            if state.stopped:
+                return
+
+    def _epoch(self, data: Any, stop: StopRequest) -> Iterator[np.ndarray]:
+        """Go through the rest of an epoch in chunks of steps, each about half a second long."""
+        state = self.state
+        end = (state.epoch + 1) * state.per_epoch
+        chunk = 1
+        while state.step < end:
+            count = min(chunk, end - state.step, state.until_due())
+            start = time.perf_counter()
+            yield np.asarray(self.steps(data, tf.constant(count)))
+            seconds = time.perf_counter() - start
+            chunk = max(1, min(2 * count, int(count * _CHUNK_SECONDS / max(seconds, 1e-6))))
+
+    def validate(self) -> dict[str, float]:
+        """Score the validation data with the weights that would be kept."""
+        if self.held_out is None:
+            return {"val_loss": math.nan}
+        with self.state.averaged():
+            data = iter(self.validation)
+            sums = np.sum(
+                [self.validate_step(data) for _ in range(self.plan.steps(len(self.held_out)))], axis=0
+            )
+        values = dict(zip(self.scores, map(float, sums), strict=True))
+        if not math.isfinite(values["val_loss"]):
+            raise EsaiError(
+                f"the validation loss is {values['val_loss']}",
+                where=f"epoch {self.state.epoch}",
+                remedy="look for missing or huge values in the validation data, or lower learning_rate",
+            )
+        return values

@@ -1,0 +1,122 @@
+"""The compiled training and validation steps: what runs on every replica."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from esai_core.nn._keras import keras
+from esai_core.training.config import TrainConfig
+
+__all__ = ["make_train_steps", "make_validate_step", "replica_gradients"]
+
+tree = keras.tree
+
+
+def replica_gradients(
+    model: keras.Model, loss: Callable[[Any, Any], Any], batch: tuple, *, parts: int, replicas: int
+) -> tuple[Any, list]:
+    """Compute a replica's part of the loss and of its gradient.
+
+    The weights in `batch` already hold one over the global number of examples, so that the sums over replicas
+    are the mean over the global batch and its gradient.
+    """
+    variables = model.trainable_variables
+    total: Any = 0.0
+    gradients: list = []
+    for inputs, targets, weights in _split(batch, parts):
+        with tf.GradientTape() as tape:
+            values = tf.cast(loss(targets, model(inputs, training=True)), tf.float32)
+            value = tf.reduce_sum(tf.ensure_shape(values, weights.shape) * weights)
+            penalty = tf.add_n(model.losses) / (replicas * parts) if model.losses else 0.0
+            value = value + penalty
+        found = tape.gradient(value, [variable.value for variable in variables])
+        found = [tf.zeros_like(v.value) if g is None else g for g, v in zip(found, variables, strict=True)]
+        gradients = [a + b for a, b in zip(gradients, found, strict=True)] if gradients else found
+        total = total + value
+    return total, gradients
+
+
+def _split(batch: tuple, parts: int) -> list[tuple]:
+    if parts == 1:
+        return [batch]
+    leaves = [tf.split(leaf, parts) for leaf in tree.flatten(batch)]
+    return [tree.pack_sequence_as(batch, [leaf[part] for leaf in leaves]) for part in range(parts)]
+
+
+def make_train_steps(
+    model: keras.Model,
+    loss: Callable[[Any, Any], Any],
+    optimizer: Any,
+    averages: list,
+    config: TrainConfig,
+    strategy: Any,
+) -> Callable[[Any, Any], Any]:
+    """Make the function ``(iterator, count) -> losses`` that trains for `count` steps.
+
+    Parameters
+    ----------
+    model, loss, optimizer
+        What is trained, in the scope of `strategy`.
+    averages : list of tf.Variable
+        Moving averages of the trainable weights; empty for none.
+    config : TrainConfig
+    strategy : tf.distribute.Strategy
+
+    Returns
+    -------
+    callable
+        The losses are the means over the global batches, float32 of shape (count,).
+    """
+    replicas = strategy.num_replicas_in_sync
+
+    def replica_step(inputs: Any, targets: Any, weights: Any) -> Any:
+        batch = (inputs, targets, weights)
+        value, gradients = replica_gradients(
+            model, loss, batch, parts=config.accumulate_steps, replicas=replicas
+        )
+        if config.clip_norm is not None:
+            gradients = _clip_global(gradients, config.clip_norm, replicas)
+        optimizer.apply(gradients, model.trainable_variables)
+        for average, variable in zip(averages, model.trainable_variables, strict=bool(averages)):
+            average.assign(config.ema * average + (1.0 - config.ema) * variable.value)
+        return value
+
+    @tf.function(jit_compile=False)
+    def run(iterator: Any, count: Any) -> Any:
+        losses = tf.TensorArray(tf.float32, size=count)
+        for step in tf.range(count):
+            values = strategy.run(replica_step, args=next(iterator))
+            losses = losses.write(step, strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None))
+        return losses.stack()
+
+    return run
+
+
+def _clip_global(gradients: list, norm: float, replicas: int) -> list:
+    """Clip the gradient of the global batch; the optimizer sums over replicas again, hence the division."""
+    if replicas > 1:
+        gradients = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+    clipped, _ = tf.clip_by_global_norm(gradients, norm)
+    return [gradient / replicas for gradient in clipped] if replicas > 1 else clipped
+
+
+def make_validate_step(
+    model: keras.Model, scores: Mapping[str, Callable[[Any, Any], Any]], strategy: Any
+) -> Callable[[Any], Any]:
+    """Make the function ``iterator -> sums`` that gives the weighted sums of all `scores` over one step."""
+
+    def replica_step(inputs: Any, targets: Any, weights: Any) -> Any:
+        output = model(inputs, training=False)
+        values = [tf.cast(score(targets, output), tf.float32) for score in scores.values()]
+        # A row that only fills up a step has weight 0: its value must not count, NaN or not.
+        return tf.stack([tf.reduce_sum(tf.where(weights > 0, v * weights, 0.0)) for v in values])
+
+    @tf.function(jit_compile=False)
+    def run(iterator: Any) -> Any:
+        values = strategy.run(replica_step, args=next(iterator))
+        return strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None)
+
+    return run
