@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 import nox
+import nox.command
 
 ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT / "tools"))
@@ -144,7 +145,11 @@ def tests(session: nox.Session, package: str) -> None:
 @EACH
 def minimums(session: nox.Session, package: str) -> None:
     """Test one package with the oldest versions of its direct dependencies."""
-    found = install_package(session, package, "--resolution", "lowest-direct", tests=True, pinned=False)
+    # Only what is named counts as direct, and a wheel's requirements do not: name them, the core's too.
+    direct = [line for line in repo.reachable(repo.find(package)) if repo.requirement_name(line) != repo.CORE]
+    lowest = ["--upgrade", "--resolution", "lowest-direct", *direct]
+    found = install_package(session, package, *lowest, tests=True, pinned=False)
+    session.run("python", "tools/check_floors.py", package)
     run_tests(session, found)
 
 
@@ -152,10 +157,21 @@ def minimums(session: nox.Session, package: str) -> None:
 def lint(session: nox.Session) -> None:
     """Check style, files and declared dependencies."""
     install_tools(session, "lint")
-    session.run("ruff", "check", ".")
-    session.run("ruff", "format", "--check", ".")
-    session.run("python", "tools/check_files.py")
-    session.run("python", "tools/check_dependencies.py")
+    checks = [
+        ["ruff", "check", "."],
+        ["ruff", "format", "--check", "."],
+        ["mypy", "noxfile.py", "tools", "benchmarks/run.py"],
+        ["python", "tools/check_files.py"],
+        ["python", "tools/check_dependencies.py"],
+    ]
+    failed = []
+    for check in checks:  # all of them: one fault should not hide another
+        try:
+            session.run(*check)
+        except nox.command.CommandFailed:
+            failed.append(" ".join(check))
+    if failed:
+        session.error(f"failed: {'; '.join(failed)}")
 
 
 @nox.session(reuse_venv=True, name="format")

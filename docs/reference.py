@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from textwrap import indent
-from typing import cast
+from typing import Any, Literal, cast
 
 import griffe
 from sphinx.ext.napoleon import Config
@@ -44,11 +44,11 @@ def absolute(text: str) -> str:
     return "\n".join(lines)
 
 
-def body(text: griffe.Docstring | None, what: str) -> str:
+def body(text: griffe.Docstring | None, what: Literal["module", "class", "function", "attribute"]) -> str:
     """Turn a NumPy docstring into reStructuredText; empty where there is none."""
     if text is None:
         return ""
-    return str(NumpyDocstring(absolute(text.value), NAPOLEON, what=what))
+    return str(NumpyDocstring(absolute(text.value), cast(Any, NAPOLEON), what=what))
 
 
 def signature(function: griffe.Function, *, bound: bool) -> str:

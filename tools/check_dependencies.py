@@ -58,9 +58,10 @@ def undeclared(package: repo.Package) -> list[str]:
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 names = [node.module]
             elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("importorskip"):
-                names = [argument.value for argument in node.args[:1] if isinstance(argument, ast.Constant)]
+                names = [str(one.value) for one in node.args[:1] if isinstance(one, ast.Constant)]
             for name in names:
-                found.setdefault(name.split(".")[0], f"{path.relative_to(package.folder)}:{node.lineno}")
+                line = getattr(node, "lineno", 0)
+                found.setdefault(name.split(".")[0], f"{path.relative_to(package.folder)}:{line}")
     missing = {name: place for name, place in found.items() if name not in known}
     return [
         f"{place}: tests import {name!r}; declare it in the test group" for name, place in missing.items()
