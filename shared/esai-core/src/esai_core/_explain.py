@@ -40,9 +40,10 @@ def explain(
     UsageError
         To be raised by the caller.
     """
-    problems = sorted(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
+    classes = {inner.__name__ for inner in _reachable(model)}
+    problems = _meant(error.errors(include_url=False), classes)
     first = problems[0]
-    location = [part for part in first["loc"] if not (isinstance(part, str) and part.startswith("function-"))]
+    location = [part for part in first["loc"] if not _is_branch(part, classes)]
     key = ".".join(map(str, location))
     if any(key == one or key.startswith(f"{one}.") for one in set_keys):
         where = f"--set {key}"
@@ -85,3 +86,44 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
         yield annotation
     for argument in typing.get_args(annotation):
         yield from _models(argument)
+
+
+def _reachable(model: type[BaseModel]) -> set[type[BaseModel]]:
+    found: set[type[BaseModel]] = set()
+    waiting = [model]
+    while waiting:
+        one = waiting.pop()
+        if one not in found:
+            found.add(one)
+            waiting += [inner for field in one.model_fields.values() for inner in _models(field.annotation)]
+    return found
+
+
+def _is_branch(part: int | str, classes: set[str]) -> bool:
+    """Tell the parts of a location that are no keys: pydantic names the branch of a union that it tried."""
+    return isinstance(part, str) and (part in classes or part.startswith("function-"))
+
+
+def _meant(problems: list[Any], classes: set[str]) -> list[Any]:
+    """Keep the errors of the branch of a union that was meant; a mistyped key comes first.
+
+    A branch whose literal (``kind = "forest"``) does not fit was not meant, unless none fits: then the literal
+    is the mistake.
+    """
+    branches = [
+        tuple(
+            problem["loc"][: 1 + max(i for i, part in enumerate(problem["loc"]) if _is_branch(part, classes))]
+        )
+        if any(_is_branch(part, classes) for part in problem["loc"])
+        else ()
+        for problem in problems
+    ]
+    refused = {
+        branch
+        for branch, problem in zip(branches, problems, strict=True)
+        if branch and problem["type"] == "literal_error"
+    }
+    kept = [problem for branch, problem in zip(branches, problems, strict=True) if branch not in refused]
+    if not kept:
+        return [problem for problem in problems if problem["type"] == "literal_error"]
+    return sorted(kept, key=lambda problem: problem["type"] != "extra_forbidden")

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import http.server
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from esai_core.config import data_root
 
-__all__ = ["HEAVY", "Result", "assert_light_cli", "data_path", "run_cli"]
+__all__ = ["HEAVY", "Page", "Result", "assert_light_cli", "data_path", "open_in_browser", "run_cli"]
 
 HEAVY = frozenset(
     {
@@ -201,11 +205,113 @@ print(json.dumps([codes, first, loaded, len(text.getvalue())]))
     assert best < 0.5, f"--help of {package} takes {best:.2f} s"
 
 
-def chromium() -> str:
-    """Give the path of a Chromium; skip the test where there is none."""
+@dataclass(frozen=True)
+class Page:
+    """What a browser made of a page.
+
+    Attributes
+    ----------
+    dom : str
+        The document after loading.
+    console : list of str
+        Messages on the console: errors, refused resources.
+    requests : list of str
+        Addresses that were asked for over the network.
+    """
+
+    dom: str
+    console: list[str]
+    requests: list[str]
+
+
+def open_in_browser(
+    path: str | Path,
+    *,
+    screenshot: str | Path | None = None,
+    dark: bool = False,
+    width: int = 1280,
+    height: int = 2000,
+) -> Page:
+    """Open a file in headless Chromium; skip the test, saying why, where there is none.
+
+    Parameters
+    ----------
+    path : path
+        An HTML file.
+    screenshot : path, optional
+        PNG to write.
+    dark : bool, default False
+        Ask for the dark colours.
+    width, height : int
+        Window in CSS pixels (a window is at least 500 wide).
+
+    Returns
+    -------
+    Page
+        Every request but that for the file itself goes to a proxy that notes and refuses it.
+    """
     import pytest
 
-    for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"):
-        if found := shutil.which(name):
-            return found
-    return pytest.skip("no Chromium on this machine")
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+    browser = next((found for name in names if (found := shutil.which(name))), None)
+    if browser is None:
+        pytest.skip("no Chromium on this machine")
+    asked: list[str] = []
+    with _noting_proxy(asked) as port, tempfile.TemporaryDirectory() as profile:
+        command = [
+            browser,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-default-apps",
+            "--disable-sync",
+            "--no-first-run",
+            "--hide-scrollbars",
+            "--disable-dev-shm-usage",
+            f"--user-data-dir={profile}",
+            f"--proxy-server=http://127.0.0.1:{port}",
+            "--proxy-bypass-list=<-loopback>",
+            "--enable-logging=stderr",
+            "--virtual-time-budget=2000",
+            f"--window-size={width},{height}",
+            f"--blink-settings=preferredColorScheme={0 if dark else 1}",
+            "--dump-dom" if screenshot is None else f"--screenshot={Path(screenshot).absolute()}",
+            Path(path).absolute().as_uri(),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, f"the browser ended with {done.returncode}: {done.stderr[-2000:]}"
+    console = [line for line in done.stderr.splitlines() if ":CONSOLE" in line]
+    return Page(done.stdout, console, [url for url in asked if not _BROWSERS_OWN.search(url)])
+
+
+_BROWSERS_OWN = re.compile(
+    r"^(https?://)?(update|optimizationguide-pa|content-autofill|safebrowsing|edgedl|clients\d?|accounts|redirector"
+    r"|android|mtalk)\.(me\.)?(google|googleapis|gvt1|clients\.google)\.com"
+)
+
+
+@contextlib.contextmanager
+def _noting_proxy(asked: list[str]) -> Iterator[int]:
+    """Run a proxy on loopback that notes what it is asked for and refuses it."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def refuse(self) -> None:
+            asked.append(self.path)
+            self.send_error(502)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    for method in ("GET", "POST", "HEAD", "CONNECT"):
+        setattr(Handler, f"do_{method}", Handler.refuse)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -57,7 +57,8 @@ def _table(data: Mapping[str, Any], path: tuple[str, ...], describe: Mapping[str
 def _comment(path: tuple[str, ...], describe: Mapping[str, str]) -> Iterator[str]:
     text = describe.get(".".join(path))
     if text:
-        yield f"# {' '.join(text.split())}"
+        printable = "".join(letter if letter.isprintable() else " " for letter in text)
+        yield f"# {' '.join(printable.split())}"
 
 
 def _key(key: str) -> str:

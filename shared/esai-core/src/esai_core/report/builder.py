@@ -210,7 +210,15 @@ class Report:
     def _made(self) -> dict[str, Any]:
         """Collect what the footer tells of the run."""
         if self._run is None:
-            return {"by": f"esai-core {versions('esai-core').get('esai-core', '')}".strip()}
+            nothing: dict[str, Any] = {
+                "command": "",
+                "created": "",
+                "seed": None,
+                "inputs": [],
+                "timings": [],
+                "versions": {},
+            }
+            return {"by": f"esai-core {versions('esai-core').get('esai-core', '')}".strip(), **nothing}
         record = self._run.record
         return {
             "by": f"{record['package']} {record['version']}",

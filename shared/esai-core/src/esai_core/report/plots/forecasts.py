@@ -76,16 +76,14 @@ def rank_histogram(counts: Any, *, title: str = "", label: str = "rank of the ob
     several = counts if isinstance(counts, Mapping) else {title: counts}
     columns = min(3, len(several))
     rows = -(-len(several) // columns)
-    figure, axes = new_figure(
-        rows=rows, columns=columns, width=3.0 * columns + 0.8, height=2.3 * rows + 0.3, sharey=True
-    )
+    figure, axes = new_figure(rows=rows, columns=columns, width=3.0 * columns + 0.8, height=2.3 * rows + 0.3)
     for axis, (name, values) in zip(axes, several.items(), strict=False):
         share = np.asarray(values, dtype="float64")
         share = share / share.sum() * share.size
         axis.bar(np.arange(1, share.size + 1), share, width=0.9, color=PALETTE[0])
         axis.axhline(1, color=SOFT, linewidth=1, linestyle=(0, (4, 3)))
         axis.grid(False, axis="x")
-        axis.set(title=name, xlabel=label)
+        axis.set(title=name, xlabel=label, ylim=(0, max(2.0, 1.05 * float(np.nanmax(share)))))
     axes[0].set_ylabel("frequency / flat")
     for axis in axes[len(several) :]:
         axis.set_visible(False)

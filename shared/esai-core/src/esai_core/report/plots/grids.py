@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import Colormap, Normalize, TwoSlopeNorm
+from matplotlib.colors import CenteredNorm, Colormap, Normalize
 from matplotlib.figure import Figure
 
 from esai_core.errors import UsageError
@@ -70,7 +70,7 @@ def map_panel(
     ratio = max(_ratio(field) for _, field in fields)
     columns = columns or min(len(fields), 4 if ratio > 0.75 else 3 if ratio > 0.4 else 2)
     rows = math.ceil(len(fields) / columns)
-    height = rows * (min(width / columns * ratio, 6.0) + 0.45) + 0.75
+    height = rows * (min((width / columns - 0.62) * ratio, 6.0) + 0.5) + 0.78
     figure, axes = new_figure(rows=rows, columns=columns, width=width, height=height)
     values = np.concatenate([field.values.ravel() for _, field in fields])
     norm = _norm(values, limits, diverging)
@@ -92,9 +92,15 @@ def map_panel(
     below, above = _beyond(values, norm)
     extend = "both" if below and above else "min" if below else "max" if above else "neither"
     bar = figure.colorbar(
-        mesh, ax=axes[: len(fields)], orientation="horizontal", label=label, shrink=0.6, aspect=36, pad=0.03,
+        mesh,
+        ax=axes[: len(fields)],
+        orientation="horizontal",
+        label=label,
+        shrink=0.6,
+        aspect=36,
+        pad=0.03,
         extend=extend,
-    )  # fmt: skip
+    )
     bar.outline.set_visible(False)
     return figure
 
@@ -102,9 +108,10 @@ def map_panel(
 def _field(field: xr.DataArray, title: str) -> xr.DataArray:
     if set(field.dims) != {"latitude", "longitude"}:
         raise UsageError(
-            f"a map takes the dims (latitude, longitude), not {tuple(field.dims)}", where=title,
+            f"a map takes the dims (latitude, longitude), not {tuple(field.dims)}",
+            where=title,
             remedy="select or average the others",
-        )  # fmt: skip
+        )
     return field.transpose("latitude", "longitude").sortby(["latitude", "longitude"]).astype("float64")
 
 
@@ -124,7 +131,7 @@ def _norm(values: np.ndarray, limits: tuple[float, float] | None, diverging: boo
         low, high = limits
     if diverging:
         far = max(abs(low), abs(high)) or 1.0
-        return TwoSlopeNorm(0.0, -far, far)
+        return CenteredNorm(0.0, far)
     if low == high:
         low, high = low - 0.5, high + 0.5
     return Normalize(low, high)
@@ -139,9 +146,7 @@ def _beyond(values: np.ndarray, norm: Normalize) -> tuple[bool, bool]:
 
 
 def _colour_map(name: str | None, diverging: bool) -> Colormap:
-    chosen = mpl.colormaps[name or (DIVERGING if diverging else SEQUENTIAL)].copy()
-    chosen.set_bad(NOTHING)
-    return chosen
+    return mpl.colormaps[name or (DIVERGING if diverging else SEQUENTIAL)].with_extremes(bad=NOTHING)
 
 
 def _frame(axis: Axes, x: np.ndarray, y: np.ndarray) -> None:
@@ -234,12 +239,22 @@ def heatmap(
     if len(columns) <= 20:
         for (i, j), value in np.ndenumerate(table):
             if np.isfinite(value):
-                red, green, blue, _ = colour_map(norm(value))
-                dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.55
+                dark = _luminance(colour_map(norm(value))) < 0.2
                 axis.text(
-                    j + 0.5, i + 0.5, f"{value:.{digits}f}", ha="center", va="center", fontsize=8,
+                    j + 0.5,
+                    i + 0.5,
+                    f"{value:.{digits}f}",
+                    ha="center",
+                    va="center",
+                    fontsize=8,
                     color="#fefefe" if dark else "#1a1a1a",
-                )  # fmt: skip
+                )
     bar = figure.colorbar(image, ax=axis, label=label, pad=0.02)
     bar.outline.set_visible(False)
     return figure
+
+
+def _luminance(colour: Sequence[float]) -> float:
+    """Give the relative luminance of an sRGB colour (WCAG 2.2), which decides on black or white text."""
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour[:3]]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

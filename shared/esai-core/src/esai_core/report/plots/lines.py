@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from esai_core.errors import UsageError
 from esai_core.report.plots.style import PALETTE, SOFT, colours, new_figure, styled
+from esai_core.report.text import MINUS
 from esai_core.runs.history import read_history
 
 __all__ = ["lines_by", "loss_curve", "skill_bars", "spectra"]
@@ -97,6 +98,7 @@ def skill_bars(
     label: str = "skill",
     title: str = "",
     highlight: str | None = None,
+    floor: float = -1.0,
 ) -> Figure:
     """Draw one bar per method, best at the top; zero is the reference.
 
@@ -110,6 +112,8 @@ def skill_bars(
         Texts.
     highlight : str, optional
         The method to stand out; the others are paler.
+    floor : float, default -1
+        Longer bars are cut here, and say so: a useless method must not flatten the others.
 
     Returns
     -------
@@ -121,21 +125,36 @@ def skill_bars(
     for place, name in enumerate(ordered):
         value = kept[name]
         colour = PALETTE[0] if value >= 0 else PALETTE[1]
-        axis.barh(place, value, color=colour, height=0.68, alpha=1.0 if highlight in (None, name) else 0.45)
+        axis.barh(
+            place,
+            max(value, floor),
+            color=colour,
+            height=0.68,
+            alpha=1.0 if highlight in (None, name) else 0.45,
+        )
         low, high = (intervals or {}).get(name, (value, value))
         if low != high:
-            axis.plot([low, high], [place, place], color=SOFT, linewidth=1.4, solid_capstyle="butt")
-        end = max(high, value) if value >= 0 else min(low, value)
+            axis.plot(
+                [max(low, floor), high], [place, place], color=SOFT, linewidth=1.4, solid_capstyle="butt"
+            )
+        end = max(high, value) if value >= 0 else max(min(low, value), floor)
+        text = f"{value:+.3f}".replace("-", MINUS)
+        side = 1 if value >= 0 else -1
         axis.annotate(
-            f"{value:+.3f}", (end, place), xytext=(4 if value >= 0 else -4, 0), textcoords="offset points",
-            va="center", ha="left" if value >= 0 else "right", fontsize=8.5,
-        )  # fmt: skip
+            text if value >= floor else f"\u25c2 {text}",
+            (end, place),
+            xytext=(4 * side, 0),
+            textcoords="offset points",
+            va="center",
+            ha="left" if side > 0 else "right",
+            fontsize=8.5,
+        )
     axis.axvline(0, color=SOFT, linewidth=1)
     axis.set_yticks(range(len(ordered)), ordered)
     axis.tick_params(axis="y", length=0)
     axis.grid(False, axis="y")
     axis.spines["left"].set_visible(False)
-    axis.margins(x=0.14)
+    axis.margins(x=0.16)
     axis.set(xlabel=label, title=title)
     return figure
 
@@ -226,9 +245,13 @@ def loss_curve(history: Any, *, ylabel: str = "loss", title: str = "", log: bool
     if "val_loss" in columns and np.isfinite(columns["val_loss"]).any():
         best = int(np.nanargmin(columns["val_loss"]))
         axis.plot(
-            epochs[best], columns["val_loss"][best], "o", color=styles["val_loss"]["color"], markersize=7,
+            epochs[best],
+            columns["val_loss"][best],
+            "o",
+            color=styles["val_loss"]["color"],
+            markersize=7,
             label=f"best: {columns['val_loss'][best]:.4g}, epoch {epochs[best]:.0f}",
-        )  # fmt: skip
+        )
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set(xlabel="epoch", ylabel=ylabel, title=title, yscale="log" if log else "linear")
     axis.legend()
