@@ -5,11 +5,12 @@ For each cell the kernel minimises, over the intercept b and the coefficients be
     sum_i w_i loss(y_i, b + o_i + x_i' beta) / sum_i w_i
         + lambda sum_j f_j (alpha s_j |beta_j| + (1 - alpha) (s_j beta_j)^2 / 2)
 
-with loss (y - eta)^2 / 2 (gaussian), exp(eta) - y eta (poisson) or log(1 + exp(eta)) - y eta (binomial), f the
-penalty factors and s the scales (weighted standard deviations, or 1). Each step solves the l1-penalised second-order
-model exactly on a working set and backtracks on the objective (Lee, Sun & Saunders 2014, SIAM J. Optim. 24, 1420-1443);
-the working set starts from the sequential strong rule (Tibshirani et al. 2012, JRSS-B 74, 245-266) and takes in every
-column that violates its subgradient condition, so the solution found satisfies the conditions of the whole design.
+with loss (y - eta)^2 / 2 (gaussian), exp(eta) - y eta (poisson) or log(1 + exp(eta)) - y eta (binomial), f
+the penalty factors and s the scales (weighted standard deviations, or 1). Each step solves the l1-penalised
+second-order model exactly on a working set and backtracks on the objective (Lee, Sun & Saunders 2014, SIAM J.
+Optim. 24, 1420-1443); the working set starts from the sequential strong rule (Tibshirani et al. 2012, JRSS-B
+74, 245-266) and takes in every column that violates its subgradient condition, so the solution found
+satisfies the conditions of the whole design.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections import namedtuple
 
 import numpy as np
 
-from esai_core.glm._numeric import dot, exponential, jit, solve_quadratic, total
+from esai_core.glm._numeric import dot, exponential, jit, logarithm, solve_quadratic, total
 
 GAUSSIAN, POISSON, BINOMIAL = 0, 1, 2
 
@@ -27,8 +28,8 @@ NOT_CONVERGED, SEPARATED, DEGENERATE, EMPTY = 1, 2, 4, 8
 #: Scratch of one kernel call: vectors over rows, over columns, and over the working set.
 Work = namedtuple(
     "Work",
-    "eta mu curvature residual trial move beta gradient l1 l2 scale usable index z z_gradient z_l1 z_l2 "
-    "gram factor right rhs diagonal support cross state",
+    "eta mu curvature residual trial move ratio logs beta gradient l1 l2 scale usable index z z_gradient "
+    "z_l1 z_l2 gram factor right rhs diagonal support cross state",
 )
 
 #: Positions in Work.state.
@@ -37,7 +38,7 @@ _B0, _LOSS, _LAST_MOVE, _UNIT, _LEVEL, _NULL = 0, 1, 2, 3, 4, 5
 
 def make_work(n: int, p: int) -> Work:
     """Allocate the scratch for designs of n rows and p columns."""
-    rows = [np.zeros(n) for _ in range(6)]
+    rows = [np.zeros(n) for _ in range(8)]
     columns = [np.zeros(p) for _ in range(5)]
     chosen = [np.zeros(p) for _ in range(4)]
     solve = [np.zeros(p) for _ in range(3)]
@@ -50,7 +51,7 @@ def make_work(n: int, p: int) -> Work:
 
 
 @jit
-def means(family, eta, mu, n):
+def means(family, eta, mu, ratio, n):
     """Inverse link: mu[:n] from eta[:n]."""
     if family == GAUSSIAN:
         for i in range(n):
@@ -59,28 +60,30 @@ def means(family, eta, mu, n):
         exponential(eta, mu, n)
     else:
         for i in range(n):
-            mu[i] = -abs(eta[i])
-        exponential(mu, mu, n)
+            ratio[i] = -abs(eta[i])
+        exponential(ratio, mu, n)
         for i in range(n):
             small = mu[i] / (1.0 + mu[i])
             mu[i] = 1.0 - small if eta[i] > 0.0 else small
 
 
 @jit
-def mean_loss(family, y, w, eta, mu, n):
+def mean_loss(family, y, w, eta, mu, work, n):
     """Weighted sum of the losses of the module's head."""
-    total = 0.0
+    value = 0.0
     if family == GAUSSIAN:
         for i in range(n):
-            total += 0.5 * w[i] * (y[i] - eta[i]) * (y[i] - eta[i])
+            value += 0.5 * w[i] * (y[i] - eta[i]) * (y[i] - eta[i])
     elif family == POISSON:
         for i in range(n):
-            total += w[i] * (mu[i] - y[i] * eta[i])
+            value += w[i] * (mu[i] - y[i] * eta[i])
     else:
+        for i in range(n):  # log(1 + exp(eta)) = max(eta, 0) - log(max(mu, 1 - mu))
+            work.ratio[i] = max(mu[i], 1.0 - mu[i])
+        logarithm(work.ratio, work.logs, n)
         for i in range(n):
-            if w[i] > 0.0:
-                total += w[i] * (max(eta[i], 0.0) + np.log1p(np.exp(-abs(eta[i]))) - y[i] * eta[i])
-    return total
+            value += w[i] * (max(eta[i], 0.0) - work.logs[i] - y[i] * eta[i])
+    return value
 
 
 @jit
@@ -101,10 +104,11 @@ def _set_residual(family, y, w, work, n):
 
 @jit
 def _working_set(design, work, strong, n, p):
-    """Fill work.gradient and work.index; returns (columns in the set, largest violation, intercept's gradient).
+    """Fill work.gradient and work.index; returns (columns in the set, largest violation, intercept's
+    gradient).
 
-    work.state[_LEVEL] 0 takes every usable column, 1 only the unpenalised ones, 2 none. A violation is measured in the
-    units of lambda: the gradient of a coefficient of unit scale.
+    work.state[_LEVEL] 0 takes every usable column, 1 only the unpenalised ones, 2 none. A violation is
+    measured in the units of lambda: the gradient of a coefficient of unit scale.
     """
     slope = total(work.residual, n)
     worst = abs(slope)
@@ -193,8 +197,8 @@ def _line_search(family, design, y, w, offset, work, m, slope, step, n):
     for _ in range(40):
         for i in range(n):
             work.trial[i] = work.eta[i] + t * work.move[i]
-        means(family, work.trial, work.mu, n)
-        loss = mean_loss(family, y, w, work.trial, work.mu, n)
+        means(family, work.trial, work.mu, work.ratio, n)
+        loss = mean_loss(family, y, w, work.trial, work.mu, work, n)
         value = loss
         for a in range(m):
             j = work.index[a]
@@ -210,7 +214,7 @@ def _line_search(family, design, y, w, offset, work, m, slope, step, n):
                 work.eta[i] = work.trial[i]
             return True
         t *= 0.5
-    means(family, work.eta, work.mu, n)
+    means(family, work.eta, work.mu, work.ratio, n)
     return False
 
 
@@ -218,12 +222,12 @@ def _line_search(family, design, y, w, offset, work, m, slope, step, n):
 def minimise(family, design, y, w, offset, work, lam, strong, tolerance, max_iterations, n, p):
     """Bring work.beta and the intercept to the optimum at the penalties in work.l1 and work.l2.
 
-    Returns (violation / unit, iterations, status), the unit being lambda, or the null model's largest gradient
-    (work.state[_UNIT]) where lambda is 0.
+    Returns (violation / unit, iterations, status), the unit being lambda, or the null model's largest
+    gradient (work.state[_UNIT]) where lambda is 0.
     """
     set_eta(design, offset, work, n, p)
-    means(family, work.eta, work.mu, n)
-    work.state[_LOSS] = mean_loss(family, y, w, work.eta, work.mu, n)
+    means(family, work.eta, work.mu, work.ratio, n)
+    work.state[_LOSS] = mean_loss(family, y, w, work.eta, work.mu, work, n)
     work.state[_LAST_MOVE] = 0.0
     unit = lam if lam > 0.0 else work.state[_UNIT]
     enough = max(tolerance * unit, 1e-13 * work.state[_UNIT])

@@ -51,13 +51,14 @@ def deviance_of(family, y, w, work, n):
 def prepare(family, design, y, w, offset, factors, base_scale, standardise, work, n, p):
     """Scales, usable columns and the null model of one weighting; returns its status.
 
-    Leaves the null model's intercept, loss and largest gradient (the unit of an unpenalised fit) in work.state and
-    beta at 0. `w` sums to 1 over the rows in use, or to 0 where there are none.
+    Leaves the null model's intercept, loss and largest gradient (the unit of an unpenalised fit) in
+    work.state and beta at 0. `w` sums to 1 over the rows in use, or to 0 where there are none.
     """
     for j in range(p):
         work.beta[j] = 0.0
     work.state[_B0] = 0.0
     work.state[_UNIT] = 0.0
+    work.state[_NULL] = np.nan
     if total(w, n) == 0.0:
         return EMPTY
     low, high, mean, size = np.inf, -np.inf, 0.0, 0.0
@@ -102,7 +103,9 @@ def start_path(family, design, y, w, offset, factors, alpha, work, tolerance, ma
     Sets the null intercept and the largest gradient there, the unit of an unpenalised fit, in work.state.
     """
     work.state[_UNIT] = 1.0
-    largest = 0.0
+    largest, scatter = 0.0, 0.0
+    for i in range(n):
+        scatter += w[i] * abs(y[i])
     free = False
     for j in range(p):
         free |= factors[j] == 0.0 and work.usable[j] == 1
@@ -115,7 +118,7 @@ def start_path(family, design, y, w, offset, factors, alpha, work, tolerance, ma
         if stage == 0:
             work.state[_NULL] = work.state[_B0]
         set_eta(design, offset, work, n, p)
-        means(family, work.eta, work.mu, n)
+        means(family, work.eta, work.mu, work.ratio, n)
         for i in range(n):
             work.residual[i] = w[i] * (y[i] - work.mu[i])
         unit, largest = 0.0, 0.0
@@ -126,10 +129,7 @@ def start_path(family, design, y, w, offset, factors, alpha, work, tolerance, ma
                 if factors[j] > 0.0:
                     largest = max(largest, slope / (max(alpha, 1e-3) * factors[j]))
         if stage == 0:
-            work.state[_UNIT] = unit
-    scatter = 0.0
-    for i in range(n):
-        scatter += w[i] * abs(y[i])
+            work.state[_UNIT] = max(unit, 1e-12 * scatter)
     return largest if largest > 1e-13 * scatter else np.nan
 
 
@@ -138,7 +138,7 @@ def set_null(family, offset, state, work, n):
     """Means of the null model; exactly 0 or 1 where every response is."""
     for i in range(n):
         work.eta[i] = work.state[_NULL] + offset[i]
-    means(family, work.eta, work.mu, n)
+    means(family, work.eta, work.mu, work.ratio, n)
     if state == DEGENERATE:
         for i in range(n):
             work.mu[i] = 0.0 if work.state[_NULL] < 0.0 else 1.0
@@ -154,17 +154,19 @@ def _penalise(lam, alpha, factors, work, p):
 
 @jit
 def fit_cells(
-    family, design, group, y, weights, offset, folds, factors, base_scale, standardise, alpha, lambdas, ratio,
-    tolerance, max_iterations, n, work, w, full_b0, full_beta, intercept, coef, deviance, null_deviance, kkt, iterations, status,
+    family, design, group, y, weights, offset, folds, factors, base_scale, standardise, alpha, lambdas, ratio, absolute,
+    tolerance, max_iterations, n, work, w, full_b0, full_beta, intercept, coef, deviance, null_deviance, kkt,
+    iterations, status,
     fold_intercept, fold_coef, fold_deviance, fold_null, fold_kkt, fold_status, prediction, null_prediction,
     selected,
 ):  # fmt: skip
     """Fit every cell: the path on all rows, then on the rows of each fold.
 
-    Arrays in: design (groups, p, rows), group (cells,), y, weights, offset (cells, rows), folds (folds, rows),
-    factors (1 or cells, 1 or 1 + folds, p), base_scale (groups, p), lambdas (cells, L; NaN in the first asks for the
-    geometric sequence from the smallest lambda with an empty model, which is written there). Rows past n are padding of
-    weight 0. Arrays out are described in esai_core.glm.result; fold_coef and prediction may have length 0.
+    Arrays in: design (groups, p, rows), group (cells,), y, weights, offset (cells, rows), folds (folds,
+    rows), factors (1 or cells, 1 or 1 + folds, p), base_scale (groups, p), lambdas (cells, L; NaN in the
+    first asks for the geometric sequence from the smallest lambda with an empty model, which is written
+    there). Rows past n are padding of weight 0. Arrays out are described in esai_core.glm.result; fold_coef
+    and prediction may have length 0.
     """
     cells, rows = y.shape
     p = design.shape[1]
@@ -202,7 +204,7 @@ def fit_cells(
                 for k in range(count):
                     lambdas[c, k] = largest * ratio ** (k / max(count - 1, 1))
             for k in range(count):
-                lam = lambdas[c, k]
+                lam = lambdas[c, k] / (inside if absolute else 1.0)
                 done, miss, steps = state, 0.0, 0
                 if state == 0 and lam >= 0.0:
                     if f >= 0 and not status[c, k] & SEPARATED:
@@ -211,7 +213,7 @@ def fit_cells(
                             work.beta[j] = full_beta[k, j] if work.usable[j] == 1 else 0.0
                     work.state[_LEVEL] = 0.0
                     _penalise(lam, alpha, factor, work, p)
-                    strong = 2.0 - lambdas[c, k - 1] / lam if k > 0 and lam > 0.0 and f < 0 else 1.0
+                    strong = 2.0 - lambdas[c, k - 1] / lambdas[c, k] if k > 0 and lam > 0.0 and f < 0 else 1.0
                     miss, steps, done = minimise(
                         family, x, target, w, shift, work, lam, strong, tolerance, max_iterations, rows, p
                     )
@@ -223,7 +225,9 @@ def fit_cells(
                         coef[c, k, j] = work.beta[j]
                     full_b0[k] = work.state[_B0]
                     intercept[c, k] = work.state[_B0] if state != EMPTY else np.nan
-                    deviance[c, k] = null_deviance[c] if state != 0 else deviance_of(family, target, raw, work, rows)
+                    deviance[c, k] = (
+                        null_deviance[c] if state != 0 else deviance_of(family, target, raw, work, rows)
+                    )
                     kkt[c, k], iterations[c, k], status[c, k] = miss, steps, done
                     continue
                 fold_kkt[c, f] = max(fold_kkt[c, f], miss)

@@ -2,11 +2,13 @@
 
 For each cell with classes k = 1..K the kernel minimises the ridge-penalised deviance
 
-    - sum_i w_i log p(y_i | x_i) + lambda W sum_k sum_j (s_j beta_kj)^2 / 2,    p(k | x) proportional to exp(b_k + x' beta_k)
+    - sum_i w_i log p(y_i | x_i) + lambda W sum_k sum_j (s_j beta_kj)^2 / 2,    p(k | x) proportional to
+      exp(b_k + x' beta_k)
 
-with W = sum_i w_i. Newton's method runs on the contrasts with one present class, theta_k = beta_k - beta_ref, in which the
-symmetric penalty is theta' (I - 11'/K) theta (Krishnapuram et al. 2005, IEEE TPAMI 27, 957-968, bound the same Hessian;
-here it is exact), and the result is returned symmetric: the sum over the present classes is 0, as scikit-learn's.
+with W = sum_i w_i. Newton's method runs on the contrasts with one present class, theta_k = beta_k - beta_ref,
+in which the symmetric penalty is theta' (I - 11'/K) theta (Krishnapuram et al. 2005, IEEE TPAMI 27, 957-968,
+bound the same Hessian; here it is exact), and the result is returned symmetric: the sum over the present
+classes is 0, as scikit-learn's.
 """
 
 from __future__ import annotations
@@ -16,25 +18,28 @@ from collections import namedtuple
 import numpy as np
 
 from esai_core.glm._elastic import DEGENERATE, EMPTY, NOT_CONVERGED, SEPARATED
-from esai_core.glm._numeric import dot, exponential, jit, solve_chosen, total
+from esai_core.glm._numeric import dot, exponential, jit, logarithm, solve_chosen, total
 
-#: Scratch: (classes, rows) probabilities, vectors over rows, and the Newton system over (classes - 1) (1 + p) unknowns.
+#: Scratch: (classes, rows) probabilities, vectors over rows, and the Newton system over (classes - 1) (1 + p)
+#: unknowns.
 Softmax = namedtuple(
     "Softmax",
     "probability residual pair scaled theta start step gradient hessian factor right rhs diagonal chosen ridge "
-    "column_ridge scale present",
+    "column_ridge scale present pairs pair_left pair_right",
 )
 
 
 def make_softmax(rows: int, columns: int, classes: int) -> Softmax:
     """Allocate the scratch for designs of `columns` columns, the first of them the intercept's ones."""
     size = max(classes - 1, 1) * columns
+    pairs = -(-classes * (classes - 1) // 6) * 3  # in threes, as set_hessian takes them
     vectors = [np.zeros(size) for _ in range(4)]
     squares = [np.zeros((size, size)) for _ in range(2)]
     solve = [np.zeros(size) for _ in range(3)]
     return Softmax(
         np.zeros((classes, rows)), np.zeros(rows), np.zeros(rows), np.zeros(rows), *vectors, *squares, *solve,
         np.zeros(size, np.int64), np.zeros(size), np.zeros(columns), np.zeros(columns), np.zeros(classes, np.int64),
+        np.zeros((pairs, rows)), np.zeros(pairs, np.int64), np.zeros(pairs, np.int64),
     )  # fmt: skip
 
 
@@ -70,7 +75,8 @@ def set_probability(design, theta, classes, columns, work, rows):
 
 @jit
 def set_gradient(design, labels, w, strength, classes, columns, work, rows):
-    """Minus the slope of the objective in theta; returns its largest entry in units of unit-scale coefficients."""
+    """Minus the slope of the objective in theta; returns its largest entry in units of unit-scale
+    coefficients."""
     worst = 0.0
     binary = classes == 2
     for k in range(classes - 1):
@@ -91,29 +97,53 @@ def set_gradient(design, labels, w, strength, classes, columns, work, rows):
 
 
 @jit
+def _three_moments(x, z, a, b, c, n):
+    """Sums of a x z, b x z and c x z in one pass."""
+    first, second, third = 0.0, 0.0, 0.0
+    for i in range(n):
+        product = x[i] * z[i]
+        first += product * a[i]
+        second += product * b[i]
+        third += product * c[i]
+    return first, second, third
+
+
+@jit
 def set_hessian(design, w, strength, classes, columns, work, rows):
     """Upper triangle of the Hessian in theta, and its ridge on the diagonal apart."""
+    pairs = 0
     for k in range(classes - 1):
         for other in range(k, classes - 1):
-            left, right = work.probability[k], work.probability[other]
+            left, right, pair = work.probability[k], work.probability[other], work.pairs[pairs]
+            same = 1.0 if k == other else 0.0
             for i in range(rows):
-                work.pair[i] = w[i] * left[i] * ((1.0 if k == other else 0.0) - right[i])
-            for j in range(columns):
-                column = design[j]
-                for i in range(rows):
-                    work.scaled[i] = work.pair[i] * column[i]
-                for m in range(j, columns):
-                    value = dot(work.scaled, design[m], rows)
-                    work.hessian[k * columns + j, other * columns + m] = value
-                    work.hessian[k * columns + m, other * columns + j] = value
-                if classes > 2:
-                    work.hessian[k * columns + j, other * columns + j] -= strength * work.column_ridge[j] / classes
+                pair[i] = w[i] * left[i] * (same - right[i])
+            work.pair_left[pairs] = k * columns
+            work.pair_right[pairs] = other * columns
+            pairs += 1
+    for j in range(columns):
+        for m in range(j, columns):
+            shared = strength * work.column_ridge[j] / classes if j == m and classes > 2 else 0.0
+            for first in range(0, pairs, 3):
+                moments = _three_moments(
+                    design[j],
+                    design[m],
+                    work.pairs[first],
+                    work.pairs[first + 1],
+                    work.pairs[first + 2],
+                    rows,
+                )
+                for a in range(first, min(first + 3, pairs)):
+                    value = moments[a - first] - shared
+                    work.hessian[work.pair_left[a] + j, work.pair_right[a] + m] = value
+                    work.hessian[work.pair_left[a] + m, work.pair_right[a] + j] = value
+    for k in range(classes - 1):
         for j in range(columns):
             work.ridge[k * columns + j] = strength * work.column_ridge[j]
 
 
 @jit
-def newton(design, labels, w, strength, unit, classes, columns, tolerance, max_iterations, work, rows):
+def newton(design, labels, w, strength, unit, mass, classes, columns, tolerance, max_iterations, work, rows):
     """Damped Newton from work.theta; returns (violation / unit, iterations, status).
 
     A step is halved while the slope along it has turned uphill by more than half of what it first fell, which
@@ -127,6 +157,7 @@ def newton(design, labels, w, strength, unit, classes, columns, tolerance, max_i
     halvings = 0
     violation = 0.0
     free = strength == 0.0
+    enough = max(tolerance * unit, 1e-13 * mass)
     while True:
         set_probability(design, work.theta, classes, columns, work, rows)
         violation = set_gradient(design, labels, w, strength, classes, columns, work, rows)
@@ -136,7 +167,7 @@ def newton(design, labels, w, strength, unit, classes, columns, tolerance, max_i
             for a in range(size):
                 work.theta[a] = work.start[a] + length * work.step[a]
             continue
-        if violation <= tolerance * unit or iterations == max_iterations:
+        if violation <= enough or iterations == max_iterations:
             break
         set_hessian(design, w, strength, classes, columns, work, rows)
         for a in range(size):
@@ -163,7 +194,7 @@ def newton(design, labels, w, strength, unit, classes, columns, tolerance, max_i
             work.start[a] = work.theta[a]
             work.theta[a] += work.step[a]
     status = 0
-    if not violation <= tolerance * unit:
+    if not violation <= enough:
         status = NOT_CONVERGED
     if free and largest > 0.5:
         status = SEPARATED  # the gradient vanished while the coefficients still ran away
@@ -191,7 +222,8 @@ def find_present(labels, w, share, work, rows):
 
 @jit
 def set_scale(design, w, base_scale, standardise, columns, work, rows):
-    """Ridge of each column: the square of its weighted standard deviation, or of its unit; 0 for the intercept."""
+    """Ridge of each column: the square of its weighted standard deviation, or of its unit; 0 for the
+    intercept."""
     mass = total(w, rows)
     work.scale[0] = 1.0
     work.column_ridge[0] = 0.0
@@ -209,7 +241,8 @@ def set_scale(design, w, base_scale, standardise, columns, work, rows):
 
 @jit
 def unpack(work, classes, columns, intercept, coef):
-    """Symmetric intercepts and coefficients from the contrasts; absent classes have intercept -inf, coefficients 0."""
+    """Symmetric intercepts and coefficients from the contrasts; absent classes have intercept -inf,
+    coefficients 0."""
     for k in range(intercept.size):
         intercept[k] = -np.inf
         for j in range(1, columns):
@@ -227,32 +260,59 @@ def unpack(work, classes, columns, intercept, coef):
 
 
 @jit
-def row_deviance(labels, w, keep, sign, classes, share, fitted, work, rows):
-    """-2 sum w log p over the rows whose `keep` equals `sign`; from the shares, or from the fitted probabilities."""
+def null_deviance_of(share, mass):
+    """-2 sum w log(share of the row's class) over the rows that gave the shares."""
+    value = 0.0
+    for k in range(share.size):
+        if share[k] > 0.0:
+            value -= 2.0 * mass * share[k] * np.log(share[k])
+    return value
+
+
+@jit
+def deviance_of(labels, w, classes, work, rows):
+    """-2 sum w log p(y) of the fitted probabilities, for labels that are all present."""
+    for i in range(rows):
+        work.pair[i] = 1.0 if w[i] == 0.0 else 1e-300
+    for k in range(classes):
+        label = work.present[k]
+        fitted = work.probability[k]
+        for i in range(rows):
+            if labels[i] == label and w[i] > 0.0:
+                work.pair[i] = max(fitted[i], 1e-300)
+    logarithm(work.pair, work.scaled, rows)
+    return -2.0 * dot(w, work.scaled, rows)
+
+
+@jit
+def held_out_deviance(labels, w, fold, classes, share, fitted, work, rows):
+    """-2 sum w log p over the rows that a fold leaves out; infinite where it never saw the row's class."""
     value = 0.0
     for i in range(rows):
-        if w[i] > 0.0 and keep[i] == sign:
+        if w[i] > 0.0 and fold[i] == 0.0:
             p = 0.0
-            if fitted:
+            if not fitted:
+                p = share[labels[i]]
+            else:
                 for k in range(classes):
                     if work.present[k] == labels[i]:
                         p = work.probability[k, i]
-            else:
-                p = share[labels[i]]
             value -= 2.0 * w[i] * np.log(p)
     return value
 
 
 @jit
 def fit_softmax(
-    design, group, labels, weights, folds, base_scale, standardise, lambdas, absolute, tolerance, max_iterations,
-    work, w, ones, share, full_theta, intercept, coef, deviance, null_deviance, kkt, iterations, status,
-    fold_intercept, fold_coef, fold_deviance, fold_null, fold_kkt, fold_status, prediction,
+    design, group, labels, weights, folds, base_scale, standardise, lambdas, ratio, absolute, tolerance,
+    max_iterations, n, work, w, share, full_theta, intercept, coef, deviance, null_deviance, kkt, iterations,
+    status, fold_intercept, fold_coef, fold_deviance, fold_null, fold_kkt, fold_status, prediction,
+    null_prediction,
 ):  # fmt: skip
     """Fit every cell at every lambda, then every fold from the full fit.
 
     Arrays in: design (groups, 1 + p, rows) with ones first, group (cells,), labels, weights (cells, rows), folds (folds, rows),
-    base_scale (groups, p), lambdas (cells, L), the ridge per unit of weight, or of the whole sum where `absolute`.
+    base_scale (groups, p), lambdas (cells, L), the ridge per unit of weight, or of the
+    whole sum where `absolute`; NaN in the first asks for a sequence from 1000 times the null model's largest gradient.
     Arrays out: intercept (cells, L, classes), coef (cells, L, classes, p); prediction (cells, L, rows, classes) may be empty.
     """
     cells, rows = labels.shape
@@ -270,9 +330,9 @@ def fit_softmax(
             state = EMPTY if classes == 0 else DEGENERATE if classes == 1 else 0
             if f < 0:
                 full_classes = classes
-                null_deviance[c] = row_deviance(label, raw, ones, 1.0, classes, share, False, work, rows)
+                null_deviance[c] = null_deviance_of(share, mass)
             else:
-                fold_null[c, f] = row_deviance(label, raw, folds[f], 0.0, classes, share, False, work, rows)
+                fold_null[c, f] = held_out_deviance(label, raw, folds[f], classes, share, False, work, rows)
             if classes > 0:
                 set_scale(x, w, base_scale[group[c]], standardise, columns, work, rows)
                 last = share[work.present[classes - 1]]
@@ -282,6 +342,14 @@ def fit_softmax(
                     work.theta[k * columns] = np.log(share[work.present[k]] / last)
                 set_probability(x, work.theta, classes, columns, work, rows)
             unit = set_gradient(x, label, w, 0.0, classes, columns, work, rows) if state == 0 else 0.0
+            if f < 0 and np.isnan(lambdas[c, 0]) and state == 0:
+                for k in range(count):
+                    lambdas[c, k] = 1e3 * unit / mass * ratio ** (k / max(count - 1, 1))
+            if f >= 0 and null_prediction.shape[1] > 0:
+                for i in range(n):
+                    if folds[f, i] == 0.0 and raw[i] > 0.0:
+                        for a in range(share.size):
+                            null_prediction[c, i, a] = share[a] if classes > 0 else np.nan
             for k in range(count):
                 strength = lambdas[c, k] * (1.0 if absolute else mass)
                 miss, steps, done = 0.0, 0, state
@@ -290,25 +358,27 @@ def fit_softmax(
                         for a in range((classes - 1) * columns):
                             work.theta[a] = full_theta[k, a]
                     miss, steps, done = newton(
-                        x, label, w, strength, strength if strength > 0.0 else max(unit, 1e-12 * mass), classes,
-                        columns, tolerance, max_iterations, work, rows,
+                        x, label, w, strength, strength if strength > 0.0 else max(unit, 1e-12 * mass), mass,
+                        classes, columns, tolerance, max_iterations, work, rows,
                     )  # fmt: skip
                 if f < 0:
                     for a in range((classes - 1) * columns):
                         full_theta[k, a] = work.theta[a]
                     unpack(work, classes, columns, intercept[c, k], coef[c, k])
-                    deviance[c, k] = row_deviance(label, raw, ones, 1.0, classes, share, True, work, rows)
+                    deviance[c, k] = deviance_of(label, raw, classes, work, rows)
                     kkt[c, k], iterations[c, k], status[c, k] = miss, steps, done
                     continue
                 fold_kkt[c, f] = max(fold_kkt[c, f], miss)
                 fold_status[c, f] |= done
-                fold_deviance[c, f, k] = row_deviance(label, raw, folds[f], 0.0, classes, share, True, work, rows)
+                fold_deviance[c, f, k] = held_out_deviance(
+                    label, raw, folds[f], classes, share, True, work, rows
+                )
                 if fold_coef.shape[1] > 0:
                     unpack(work, classes, columns, fold_intercept[c, f, k], fold_coef[c, f, k])
                 if prediction.shape[1] > 0:
-                    for i in range(prediction.shape[2]):
+                    for i in range(n):
                         if folds[f, i] == 0.0 and raw[i] > 0.0:
-                            for a in range(prediction.shape[3]):
+                            for a in range(share.size):
                                 prediction[c, k, i, a] = 0.0 if classes > 0 else np.nan
                             for a in range(classes):
                                 prediction[c, k, i, work.present[a]] = work.probability[a, i]
