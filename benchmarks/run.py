@@ -4,10 +4,10 @@
     python3 tools/dev.py bench esai-seasonal -- --only qm    those whose name has this in it
     python3 tools/dev.py bench esai-seasonal -- --size small for a quick look
 
-A benchmark is a script `benchmarks/PACKAGE/bench_*.py`. It takes `--size small|full` and prints one JSON object a
-line: `{"case": TEXT, "ours_s": SECONDS, "peer": NAME, "peer_s": SECONDS}` and what else it measured. Each runs in
-a process of its own, so that its peak memory is its own; both sides of a ratio are timed in one process. The
-libraries it compares with are listed in `benchmarks/PACKAGE/requirements.txt`.
+A benchmark is a script `benchmarks/PACKAGE/bench_*.py`. It takes `--size small|full` and prints one JSON
+object a line, `{"case": TEXT, "ours_s": SECONDS, "peer": NAME, "peer_s": SECONDS}` and what else it measured.
+Each runs in a process of its own, so that its peak memory is its own; both sides of a ratio are timed in one
+process. The libraries it compares with are listed in `benchmarks/PACKAGE/requirements.txt`.
 """
 
 from __future__ import annotations
