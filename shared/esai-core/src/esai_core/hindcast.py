@@ -1,4 +1,4 @@
-"""Hindcasts as ``(start, lead, number, latitude, longitude)``: their valid times, references, climatologies, drifts."""
+"""Hindcasts ``(start, lead, number, latitude, longitude)``: valid times, references, climatologies, drift."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 def match_reference(hindcast: xr.DataArray, reference: xr.DataArray) -> xr.DataArray:
-    """Reference at the valid time of each start and lead.
+    """Take the reference at the valid time of each start and lead.
 
     Parameters
     ----------
@@ -47,7 +47,8 @@ def match_reference(hindcast: xr.DataArray, reference: xr.DataArray) -> xr.DataA
     Raises
     ------
     InputError
-        If they have no time in common (both ranges are named), or if the reference is not of the lead's frequency.
+        If they have no time in common (both ranges are named), or if the reference is not of the lead's
+        frequency.
     """
     units = hindcast["lead"].attrs.get("units")
     valid = valid_time(hindcast["start"], hindcast["lead"])
@@ -102,8 +103,8 @@ def trend_covariate(hindcast: xr.DataArray, *, by: str = "start") -> xr.DataArra
     hindcast : xarray.DataArray
         With `start` and `lead`.
     by : {"start", "valid"}
-        "start": the calendar year of the start, ``(start)``, constant over leads (as in published tables). "valid": the
-        valid time as a fractional year, ``(start, lead)``.
+        "start": the calendar year of the start, ``(start)``, constant over leads (as in published tables).
+        "valid": the valid time as a fractional year, ``(start, lead)``.
     """
     if by == "start":
         return start_years(hindcast["start"]).astype(float)

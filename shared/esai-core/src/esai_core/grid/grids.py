@@ -94,14 +94,8 @@ class Grid:
 
     def coords(self) -> dict[str, Any]:
         """Coordinates for an xarray object."""
-        return {
-            "latitude": ("latitude", self.latitude, {"standard_name": "latitude", "units": "degrees_north"}),
-            "longitude": (
-                "longitude",
-                self.longitude,
-                {"standard_name": "longitude", "units": "degrees_east"},
-            ),
-        }
+        axes = {"latitude": self.latitude, "longitude": self.longitude}
+        return {name: (name, values, dict(COORDINATE_ATTRS[name])) for name, values in axes.items()}
 
     def matches(self, other: Grid, *, tolerance: float = 1e-4) -> bool:
         """Whether two grids have the same points in the same order, to `tolerance` degrees."""
@@ -143,8 +137,9 @@ def area_weights(latitude: xr.DataArray | np.ndarray) -> xr.DataArray:
 class Alignment:
     """How a coarse grid lies on a fine one: `factor` fine steps per coarse step.
 
-    "node": coarse points are fine points, as SEAS5 at 1 degree and ERA5 at 0.25 degree, where `n` coarse points
-    correspond to ``(n - 1) * factor + 1`` fine ones. "cell": coarse cells are blocks of `factor` x `factor` fine ones.
+    "node": coarse points are fine points, as SEAS5 at 1 degree and ERA5 at 0.25 degree, where `n` coarse
+    points correspond to ``(n - 1) * factor + 1`` fine ones. "cell": coarse cells are blocks of `factor` x
+    `factor` fine ones.
     """
 
     kind: Kind
@@ -164,8 +159,8 @@ def alignment(coarse: Grid, fine: Grid, *, tolerance: float = 0.01) -> Alignment
     Returns
     -------
     Alignment or None
-        With an odd factor coarse points are fine points in both kinds; then "cell" is told where the fine grid is
-        exactly `factor` times as large.
+        With an odd factor coarse points are fine points in both kinds; then "cell" is told where the fine
+        grid is exactly `factor` times as large.
     """
     ratios = [c / f for c, f in zip(coarse.spacing, fine.spacing, strict=True)]
     factor = round(ratios[0])
@@ -251,10 +246,12 @@ def coarse_grid(fine: Grid, factor: int, *, kind: Literal["node", "cell"] = "nod
 
 
 def spacing(values: np.ndarray) -> float:
+    """Median step of a coordinate, positive; 1 for a single point."""
     return float(np.median(np.abs(np.diff(values)))) if values.size > 1 else 1.0
 
 
 def bounds(values: np.ndarray) -> np.ndarray:
+    """Bounds ``(n, 2)`` halfway between the points, and as far beyond the outer ones."""
     if values.size == 1:
         return np.array([[values[0] - 0.5, values[0] + 0.5]])
     middle = 0.5 * (values[1:] + values[:-1])

@@ -18,13 +18,14 @@ def fill_nearest(da: xr.DataArray, *, valid: xr.DataArray | None = None) -> xr.D
     da : xarray.DataArray
         ``(..., latitude, longitude)``.
     valid : xarray.DataArray, optional
-        ``(latitude, longitude)``, true where points count as valid (a land mask). By default those with a value in any
-        field, which reads all of a lazy array.
+        ``(latitude, longitude)``, true where points count as valid (a land mask). By default those with a
+        value in any field, which reads all of a lazy array.
 
     Returns
     -------
     xarray.DataArray
-        Like `da`. A field that is missing at the neighbour as well stays missing there: gaps in time are not the sea.
+        Like `da`. A field that is missing at the neighbour as well stays missing there: gaps in time are not
+        the sea.
 
     Raises
     ------

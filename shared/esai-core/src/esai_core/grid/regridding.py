@@ -27,12 +27,12 @@ def regrid(
 ) -> xr.DataArray:
     """Regrid to another regular grid with separable weights: ``out = W_lat · field · W_lonᵀ``.
 
-    With missing values the weights of the valid points are renormalised, so that NaNs over the sea do not spread:
-    ``out = (W · field, NaN as 0) / (W · valid)``, where the denominator exceeds `min_valid`.
+    With missing values the weights of the valid points are renormalised, so that NaNs over the sea do not
+    spread: ``out = (W · field, NaN as 0) / (W · valid)``, where the denominator exceeds `min_valid`.
 
-    The weights are our own rather than xarray-regrid's: its linear method lets NaNs spread, and its conservative one
-    takes overlaps in degrees instead of in sin(latitude) and drops targets beyond the outermost source *points*, so
-    totals are not conserved.
+    The weights are our own rather than xarray-regrid's: its linear method lets NaNs spread, and its
+    conservative one takes overlaps in degrees instead of in sin(latitude) and drops targets beyond the
+    outermost source *points*, so totals are not conserved.
 
     Parameters
     ----------
@@ -41,15 +41,15 @@ def regrid(
     target : Grid, Dataset or DataArray
         Grid to go to, in either order of latitudes; its longitudes may be in another convention.
     method : {"bilinear", "conservative", "nearest"}
-        "bilinear" gives the source values exactly at shared points. "conservative" is the area-weighted mean over the
-        target cell on the sphere: the total over a covered domain is kept to rounding.
+        "bilinear" gives the source values exactly at shared points. "conservative" is the area-weighted mean
+        over the target cell on the sphere: the total over a covered domain is kept to rounding.
     skipna : bool
         Renormalise over valid points; else any missing or uncovered share gives NaN.
     min_valid : float
         Least fraction of the weight that must be valid, in [0, 1].
     edge : {"nan", "nearest"}
-        Targets beyond the outermost points but within their cells (half a step): missing, or the value at the edge.
-        Nothing is ever extrapolated farther. "conservative" always uses whole cells.
+        Targets beyond the outermost points but within their cells (half a step): missing, or the value at the
+        edge. Nothing is ever extrapolated farther. "conservative" always uses whole cells.
 
     Returns
     -------
@@ -83,8 +83,9 @@ def regrid(
 def separable_weights(
     source: Grid, target: Grid, *, method: Method = "bilinear", edge: Edge = "nan"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Weight matrices ``(target, source)`` of latitude and longitude; rows sum to the covered fraction (0 or 1
-    for bilinear and nearest).
+    """Make the weight matrices ``(target, source)`` of latitude and of longitude.
+
+    Rows sum to the covered fraction, which is 0 or 1 for bilinear and nearest.
     """
     lon = align_longitude(target.longitude, source.longitude)
     if method == "conservative":
@@ -119,8 +120,9 @@ def coarsen(
     factor : int
         Fine steps per coarse step.
     kind : {"node", "cell"}
-        "node": coarse points are every `factor`-th fine point, ``(n - 1) * factor + 1`` fine points give `n`, and their
-        cells reach half a coarse step to each side (cut at the edge of the domain). "cell": blocks of `factor` cells.
+        "node": coarse points are every `factor`-th fine point, ``(n - 1) * factor + 1`` fine points give `n`,
+        and their cells reach half a coarse step to each side (cut at the edge of the domain). "cell": blocks
+        of `factor` cells.
     skipna, min_valid
         As in :func:`regrid`; `min_valid` is the least fraction of valid area.
 

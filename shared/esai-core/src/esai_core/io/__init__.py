@@ -1,7 +1,8 @@
 """Open, check and write data: NetCDF, Zarr, GRIB, tables; CF names, units, calendars, longitudes.
 
-Everything that opens gives the same data model, whatever wrote the file: dimensions ``latitude``, ``longitude``,
-``time`` (a reference) or ``start``, ``lead``, ``number`` (a hindcast), longitudes and latitudes ascending.
+Everything that opens gives the same data model, whatever wrote the file: dimensions ``latitude``,
+``longitude``, ``time`` (a reference) or ``start``, ``lead``, ``number`` (a hindcast), longitudes and
+latitudes ascending.
 """
 
 from __future__ import annotations

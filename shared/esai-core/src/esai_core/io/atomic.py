@@ -18,9 +18,9 @@ LITTLE = 1 << 20
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Write to a temporary sibling, which takes the place of `path` when the block ends well.
 
-    Whatever stops the block (an error, Ctrl-C, a full disk), the sibling is removed and an earlier `path` stays as it
-    was. On success the data are flushed to the disk before the rename. Works for folders (Zarr) too, where the earlier
-    one is moved aside and removed after the rename.
+    Whatever stops the block (an error, Ctrl-C, a full disk), the sibling is removed and an earlier `path`
+    stays as it was. On success the data are flushed to the disk before the rename. Works for folders (Zarr)
+    too, where the earlier one is moved aside and removed after the rename.
 
     Parameters
     ----------

@@ -23,9 +23,9 @@ SCALARS = ("surface", "step", "heightAboveGround", "height", "depthBelowLandLaye
 def standardise(ds: xr.Dataset, *, where: str | None = None) -> xr.Dataset:
     """Bring a dataset to the canonical data model, lazily.
 
-    Names of dimensions and coordinates (``latitude longitude time start lead number``), longitudes in [-180, 180)
-    (a domain that this would tear apart at the date line stays contiguous), both ascending, ``expver`` merged,
-    calendars to ``datetime64[ns]``, units in one spelling.
+    Names of dimensions and coordinates (``latitude longitude time start lead number``), longitudes in [-180,
+    180) (a domain that this would tear apart at the date line stays contiguous), both ascending, ``expver``
+    merged, calendars to ``datetime64[ns]``, units in one spelling.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def standardise(ds: xr.Dataset, *, where: str | None = None) -> xr.Dataset:
 
 
 def rename_coordinates(ds: xr.Dataset, *, where: str | None = None) -> xr.Dataset:
-    """Give coordinates their canonical names: by ``standard_name`` and units first, then by their usual names."""
+    """Give coordinates their canonical names: from standard names and units, then from usual names."""
     found: dict[str, list[str]] = {}
     for name in [str(n) for n in (*ds.coords, *(d for d in ds.dims if d not in ds.coords))]:
         role = _role(ds, name)
@@ -77,7 +77,7 @@ def rename_coordinates(ds: xr.Dataset, *, where: str | None = None) -> xr.Datase
             raise InputError(
                 f"the grid is curvilinear: {name} has the dims ({', '.join(map(str, ds[name].dims))})",
                 where=where,
-                remedy="regrid it to a regular latitude-longitude grid first (for instance with cdo remapbil)",
+                remedy="regrid it to a regular latitude-longitude grid first (cdo remapbil)",
             )
         if name in ds.coords and ds[name].ndim == 1 and ds[name].dims != (name,):
             dim = ds[name].dims[0]
@@ -87,7 +87,7 @@ def rename_coordinates(ds: xr.Dataset, *, where: str | None = None) -> xr.Datase
 
 
 def _role(ds: xr.Dataset, name: str) -> str | None:
-    """Canonical name of a coordinate, or None. Analyses stamp ``time`` as forecast_reference_time: no lead, no start."""
+    """Canonical name of a coordinate, or None; analyses may say forecast_reference_time of their ``time``."""
     attrs: dict[str, Any] = dict(ds[name].attrs) if name in ds.coords else {}
     low = name.lower()
     units = str(attrs.get("units", "")).lower()
@@ -112,7 +112,7 @@ def _has_lead(ds: xr.Dataset) -> bool:
 
 
 def _choose(ds: xr.Dataset, role: str, options: list[str]) -> str | None:
-    """Among coordinates of one role the one that is a dimension; ``valid_time(start, lead)`` is not a time axis."""
+    """Of the coordinates of one role the one that is a dimension; valid_time(start, lead) is no axis."""
     dims = [n for n in options if n in ds.dims]
     if role in dims:
         return role
@@ -134,11 +134,11 @@ def merge_expver(ds: xr.Dataset) -> xr.Dataset:
     if "expver" not in ds.coords and "expver" not in ds.dims:
         return ds
     if "expver" in ds.dims:
-        order = list(range(ds.sizes["expver"]))
+        versions_in_order = list(range(ds.sizes["expver"]))
         if "expver" in ds.coords:
-            order = sorted(order, key=lambda i: _expver_number(ds["expver"].values[i]))
-        merged = ds.isel(expver=order[0], drop=True)
-        for i in order[1:]:
+            versions_in_order.sort(key=lambda i: _expver_number(ds["expver"].values[i]))
+        merged = ds.isel(expver=versions_in_order[0], drop=True)
+        for i in versions_in_order[1:]:
             merged = merged.fillna(ds.isel(expver=i, drop=True))
         for name in merged.variables:
             merged[name].attrs = dict(ds[name].attrs)
@@ -192,7 +192,7 @@ def standard_calendar(ds: xr.Dataset, *, where: str | None = None) -> xr.Dataset
                 raise InputError(
                     f"{name} is in the calendar {calendar!r}, with dates that do not exist ({error})",
                     where=where,
-                    remedy="convert the file to the standard calendar first (xarray's convert_calendar with align_on)",
+                    remedy="convert it to the standard calendar first (convert_calendar of xarray)",
                 ) from error
             values = [pd.Timestamp(year, month, 1) for year, month in months]
         array = np.array(values, dtype="datetime64[ns]").reshape(variable.shape)

@@ -26,8 +26,8 @@ KEYS = (
 def open_grib(path: Path, *, variable: str | None = None) -> xr.Dataset:
     """Open a GRIB file as one dataset.
 
-    Monthly seasonal forecasts are indexed by month of forecast and nominal start: indexed by valid step, as by
-    default, lagged starts and months of unequal length leave a hypercube that is 75 to 99 % empty.
+    Monthly seasonal forecasts are indexed by month of forecast and nominal start: indexed by valid step, as
+    by default, lagged starts and months of unequal length leave a hypercube that is 75 to 99 % empty.
 
     Parameters
     ----------
@@ -82,7 +82,8 @@ def check_messages(path: Path) -> int:
     Raises
     ------
     InputError
-        If the last message is cut off, or if something between the messages is no GRIB: cfgrib would read on silently.
+        If the last message is cut off, or if something between the messages is no GRIB: cfgrib would read on
+        silently.
     """
     count = 0
     size = path.stat().st_size
@@ -118,7 +119,7 @@ def check_messages(path: Path) -> int:
 
 
 def _large_message(file: BinaryIO, position: int, coded: int) -> int:
-    """Length of a GRIB 1 message beyond 8 MB: coded in units of 120 bytes, with the remainder in section 4."""
+    """Length of a GRIB 1 message beyond 8 MB: coded in 120 bytes, the remainder in section 4."""
 
     def section(at: int) -> int:
         file.seek(at)
@@ -137,7 +138,7 @@ def _large_message(file: BinaryIO, position: int, coded: int) -> int:
 
 
 def _scan(path: Path, eccodes: Any) -> dict[tuple[int, str, str], dict[str, Any]]:
-    """Groups of messages that share parameter, kind of level and kind of step, with the keys of their first one."""
+    """Group the messages by parameter, kind of level and kind of step; give the keys of the first of each."""
     groups: dict[tuple[int, str, str], dict[str, Any]] = {}
     with path.open("rb") as file:
         while True:
@@ -156,7 +157,8 @@ def _scan(path: Path, eccodes: Any) -> dict[tuple[int, str, str], dict[str, Any]
                 }
             finally:
                 eccodes.codes_release(handle)
-            groups.setdefault((keys["paramId"], keys["typeOfLevel"], keys["stepType"]), keys)
+            group = (int(keys["paramId"] or 0), str(keys["typeOfLevel"]), str(keys["stepType"]))
+            groups.setdefault(group, keys)
 
 
 def _matching(groups: dict[Any, dict[str, Any]], variable: str, path: Path) -> dict[Any, dict[str, Any]]:

@@ -39,8 +39,9 @@ def open_hindcast(
     Parameters
     ----------
     path : path, sequence of paths or Dataset
-        New-CDS NetCDF, old-CDS daily NetCDF (one file per start), C3S GRIB, Zarr, or one of our own files. Several
-        files are joined along `start`; starts with fewer members are padded with NaN members at the end.
+        New-CDS NetCDF, old-CDS daily NetCDF (one file per start), C3S GRIB, Zarr, or one of our own files.
+        Several files are joined along `start`; starts with fewer members are padded with NaN members at the
+        end.
     variable : str, optional
         Variable in any spelling; may be left out where the file holds one.
     chunks : mapping, optional
@@ -53,8 +54,8 @@ def open_hindcast(
     Returns
     -------
     xarray.DataArray
-        ``(start, lead, number, latitude, longitude)`` with the coordinate ``valid_time(start, lead)``; lead has the
-        units "months" (valid month = start + lead - 1) or "days" (valid day = start + lead).
+        ``(start, lead, number, latitude, longitude)`` with the coordinate ``valid_time(start, lead)``; lead
+        has the units "months" (valid month = start + lead - 1) or "days" (valid day = start + lead).
 
     Raises
     ------
@@ -132,10 +133,10 @@ def to_hindcast(
 ) -> xr.DataArray:
     """Bring a variable of an opened dataset to ``(start, lead, number, latitude, longitude)``, lazily.
 
-    Layouts known: start and lead as dimensions, lead in months, days, hours or as a timedelta (new CDS, C3S GRIB, NMME);
-    valid time and members of one start (old CDS, daily: the start is one step before the first valid time); members
-    with lagged starts of their own (climate4R), placed under the latest of them, the nominal start. Lagged starts of
-    C3S GRIB are indexed by nominal start already.
+    Layouts known: start and lead as dimensions, lead in months, days, hours or as a timedelta (new CDS, C3S
+    GRIB, NMME); valid time and members of one start (old CDS, daily: the start is one step before the first
+    valid time); members with lagged starts of their own (climate4R), placed under the latest of them, the
+    nominal start. Lagged starts of C3S GRIB are indexed by nominal start already.
 
     Parameters and errors are those of :func:`open_hindcast`.
     """
@@ -150,8 +151,8 @@ def to_hindcast(
         da = _valid_times_of_one_start(da, start, where)
     else:
         raise InputError(
-            f"this looks like a reference (it has {', '.join(map(str, da.dims))} and no start, lead or members), "
-            "where a hindcast is expected",
+            f"this looks like a reference (it has {', '.join(map(str, da.dims))} and no start, lead or "
+            "members), where a hindcast is expected",
             where=where,
             remedy="swap data.hindcast and data.reference",
         )
@@ -272,7 +273,7 @@ def _valid_times_of_one_start(da: xr.DataArray, start: str | None, where: str | 
         steps = np.unique(np.diff(times))
         if steps.size != 1:
             raise InputError(
-                f"the start cannot be known: valid times run from {_day(times[0])} to {_day(times[-1])} in unequal steps",
+                f"the start cannot be known: {_day(times[0])} to {_day(times[-1])} in unequal steps",
                 where=where,
                 remedy="name the start, or give one file per start",
             )

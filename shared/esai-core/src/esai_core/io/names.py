@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Variable:
-    """A physical variable: its kind (see :mod:`esai_core.io.units`), the canonical unit and its other names."""
+    """A physical variable: its kind (see `io.units.KINDS`), the canonical unit and its other names."""
 
     kind: str
     units: str
@@ -180,7 +180,8 @@ def find_variable(ds: xr.Dataset, name: str | None = None, *, where: str | None 
     ds : xarray.Dataset
         Opened dataset.
     name : str, optional
-        Name asked for, in any spelling of :data:`VARIABLES`. Without it the dataset must hold one variable only.
+        Name asked for, in any spelling of :data:`VARIABLES`. Without it the dataset must hold one variable
+        only.
     where : str, optional
         File named in the error.
 

@@ -70,7 +70,8 @@ class _Header:
             self.skip_name()
             lengths.append(self.integer(self.count))
         self.skip_attributes()
-        end, fixed = self.file.tell(), []
+        end = self.file.tell()
+        fixed: list[tuple[int, int]] = []
         recorded: list[tuple[int, int]] = []
         for _ in range(self.items()):
             self.skip_name()

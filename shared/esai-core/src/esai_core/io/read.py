@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import glob as globbing
+import errno
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -47,25 +47,27 @@ def open_dataset(
     Parameters
     ----------
     path : str, path or sequence of them
-        A file, a Zarr store, a folder of files, a glob pattern, or several files, joined along the coordinates
-        in which they differ.
+        A file, a Zarr store, a folder of files, a glob pattern, or several files, joined along the
+        coordinates in which they differ.
     variable : str, optional
         Read this variable alone, in any spelling that :mod:`esai_core.io.names` knows.
     chunks : mapping, "auto" or None
-        Dask chunks by canonical dimension, those of the file for ``{}``; None reads lazily but without dask (several
-        files always use dask).
+        Dask chunks by canonical dimension, those of the file for ``{}``; None reads lazily but without dask
+        (several files always use dask).
     standard : bool
         Apply :func:`esai_core.io.standardise`.
 
     Returns
     -------
     xarray.Dataset
-        Lazily opened. Use :func:`load` to read it, so that damage found late is reported as an :class:`InputError`.
+        Lazily opened. Use :func:`load` to read it, so that damage found late is reported as an
+        :class:`InputError`.
 
     Raises
     ------
     InputError
-        If there is no such file (near matches in its folder are named), or if it is empty, truncated or no dataset.
+        If there is no such file (near matches in its folder are named), or if it is empty, truncated or no
+        dataset.
     UsageError
         If it is GRIB and the extra is not installed.
     """
@@ -108,7 +110,8 @@ def find_files(path: PathLike | Sequence[PathLike]) -> list[Path]:
     text = str(path)
     target = Path(text).expanduser()
     if not target.exists() and any(c in text for c in "*?["):
-        found = sorted(Path(p) for p in globbing.glob(str(target), recursive=True))  # noqa: PTH207 (absolute patterns)
+        root = Path(target.anchor or ".")
+        found = sorted(root.glob(str(target.relative_to(target.anchor) if target.anchor else target)))
         if not found:
             raise InputError("no file matches the pattern", where=text)
         return found
@@ -187,7 +190,7 @@ def _open_one(path: Path, *, variable: str | None, chunks: Chunks, standard: boo
 
 
 def rechunked(obj: Obj, chunks: Chunks) -> Obj:
-    """Put lazily opened data into dask arrays; dimensions that `obj` does not have are left out of `chunks`."""
+    """Put lazily opened data into dask arrays; `chunks` may name dimensions that are not there."""
     if chunks is None:
         return obj
     if isinstance(chunks, str):
@@ -224,7 +227,7 @@ def _open_netcdf(path: Path) -> xr.Dataset:
 
 
 def _months_since(ds: xr.Dataset) -> xr.Dataset:
-    """Decode ``months since`` (NMME, and others), which CF discourages and xarray refuses, to the first of the month."""
+    """Decode ``months since`` (NMME), which xarray refuses, to the first day of the month."""
     import numpy as np
     import pandas as pd
 
@@ -283,10 +286,7 @@ def checked(path: PathLike | None, variable: str | None = None) -> Iterator[None
     except MemoryError as error:
         raise InputError(f"not enough memory to read {variable or 'the data'}", where=str(path)) from error
     except READ_ERRORS as error:
-        if isinstance(error, OSError) and error.errno in (
-            28,
-            122,
-        ):  # no space, quota: not a matter of reading
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):  # no matter of reading
             raise
         raise _damaged(path or "input", error, variable) from error
 
@@ -302,7 +302,7 @@ def load(obj: Obj) -> Obj:
     where = names.source(obj)
     if isinstance(obj, xr.DataArray):
         with checked(where or names.source(obj), str(obj.name)):
-            return cast(Obj, obj.load())
+            return obj.load()
     for name in obj.variables:
         with checked(where or names.source(obj[name]), str(name)):
             obj[name].load()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib.util
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -130,10 +131,8 @@ def _separator(path: Path, encoding: str, skip: Any) -> str:
 
 
 def _need_pyarrow(path: str | Path) -> None:
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError as error:
-        raise UsageError("Parquet needs pyarrow", where=path, remedy="pip install pyarrow") from error
+    if importlib.util.find_spec("pyarrow") is None:
+        raise UsageError("Parquet needs pyarrow", where=path, remedy="pip install pyarrow")
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:

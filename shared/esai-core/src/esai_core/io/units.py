@@ -42,7 +42,7 @@ _EXPONENT = re.compile(r"(?<=[A-Za-zµ)])\s*(?:\*\*|\^)?\s*([+-]?\d+)\b")
 
 @dataclass(frozen=True)
 class Kind:
-    """What a kind of variable may hold: units of one of these dimensions, values (in `units`) within `low`, `high`."""
+    """Units that a kind of variable may have, and the range of its values in the first of them."""
 
     units: tuple[str, ...]
     low: float
@@ -226,8 +226,9 @@ def check_plausible(da: xr.DataArray, kind: str, *, where: str | None = None) ->
     Raises
     ------
     InputError
-        If the units are missing or of another kind, or if the values cannot be in these units (degrees Celsius under
-        ``units = "K"``, millimetres under ``"m"``, negative precipitation ...). The message says what they look like.
+        If the units are missing or of another kind, or if the values cannot be in these units (degrees
+        Celsius under ``units = "K"``, millimetres under ``"m"``, negative precipitation ...). The message
+        says what they look like.
     """
     where = where or names.source(da)
     found = check_units(da, kind, where=where)

@@ -1,10 +1,11 @@
-"""Write NetCDF and Zarr: CF-1.11, compressed, streamed where lazy, whole or not at all, the same bytes each time."""
+"""Write NetCDF and Zarr: CF-1.11, compressed, streamed where lazy, whole or not at all, reproducible."""
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,8 @@ def write_netcdf(
 ) -> Path:
     """Write a CF-1.11 NetCDF-4 file.
 
-    Dask-backed data are computed and written block by block, so that memory stays bounded by the blocks in work. The
-    content depends on the data alone: no time stamps, so that a repeated run gives the same bytes.
+    Dask-backed data are computed and written block by block, so that memory stays bounded by the blocks in
+    work. The content depends on the data alone: no time stamps, so that a repeated run gives the same bytes.
 
     Parameters
     ----------
@@ -74,10 +75,13 @@ def write_netcdf(
 def _stream(ds: xr.Dataset, lazy: list[str], path: Path, encoding: dict[str, dict[str, Any]]) -> None:
     """Add dask-backed variables to a file, a few blocks at a time and in order.
 
-    xarray's own writer stores blocks in the order in which threads finish, which changes the bytes from run to run.
+    xarray's own writer stores blocks in the order in which threads finish, which changes the bytes from run
+    to run.
     """
-    import dask
     import netCDF4
+    from dask import base
+
+    compute: Callable[..., tuple] = base.compute
 
     with netCDF4.Dataset(path, "a") as file:
         for dim, size in ds.sizes.items():
@@ -88,7 +92,9 @@ def _stream(ds: xr.Dataset, lazy: list[str], path: Path, encoding: dict[str, dic
             options = dict(encoding[name])
             fill = options.pop("_FillValue", None)
             kind = np.dtype(options.pop("dtype", variable.dtype))
-            target = file.createVariable(name, kind, variable.dims, fill_value=fill, **options)
+            target = file.createVariable(
+                name, kind, tuple(map(str, variable.dims)), fill_value=fill, **options
+            )
             target.set_auto_maskandscale(False)
             others = [str(c) for c in variable.coords if c not in variable.dims]
             if others and name not in ds.coords:
@@ -97,7 +103,7 @@ def _stream(ds: xr.Dataset, lazy: list[str], path: Path, encoding: dict[str, dic
             blocks = list(_blocks(variable.variable))
             for first in range(0, len(blocks), BATCH):
                 batch = blocks[first : first + BATCH]
-                arrays = dask.compute(*(variable.data[index] for index in batch))
+                arrays = compute(*(variable.data[index] for index in batch))
                 for index, array in zip(batch, arrays, strict=True):
                     target[index] = np.asarray(array, dtype=kind)
 
@@ -120,12 +126,11 @@ def write_zarr(
 ) -> Path:
     """Write a Zarr store (format 3), block by block; its chunks are those of dask.
 
-    Parameters and errors are those of :func:`write_netcdf`; an earlier store is replaced when the new one is whole.
+    Parameters and errors are those of :func:`write_netcdf`; an earlier store is replaced when the new one is
+    whole.
     """
-    try:
-        import zarr  # noqa: F401
-    except ImportError as error:
-        raise UsageError("Zarr is not installed", where=path, remedy="pip install esai-core[zarr]") from error
+    if importlib.util.find_spec("zarr") is None:
+        raise UsageError("Zarr is not installed", where=path, remedy="pip install esai-core[zarr]")
     ds = _prepared(ds, provenance)
     encoding: dict[str, dict[str, Any]] = {}
     for name, variable in ds.variables.items():
@@ -215,5 +220,8 @@ def _chunks(variable: xr.Variable, dtype: str, *, of_dask: bool = False) -> tupl
     out = []
     for size in reversed(blocks):
         out.append(max(1, min(size, left)))
+        if variable.chunks is not None:  # a chunk across two blocks would be compressed twice
+            even = next(n for n in range(out[-1], 0, -1) if size % n == 0)
+            out[-1] = even if 2 * even > out[-1] else out[-1]
         left //= out[-1]
     return tuple(reversed(out))
