@@ -13,6 +13,9 @@ from esai_core.errors import UsageError, nearest
 __all__ = ["Typed", "explain"]
 
 
+_PLAIN = {"str", "int", "float", "bool", "none"}
+
+
 class Typed(str):
     """A string that came from ``--set``: as a path it is taken from the working directory first."""
 
@@ -101,14 +104,16 @@ def _reachable(model: type[BaseModel]) -> set[type[BaseModel]]:
 
 def _is_branch(part: int | str, classes: set[str]) -> bool:
     """Tell the parts of a location that are no keys: pydantic names the branch of a union that it tried."""
-    return isinstance(part, str) and (part in classes or part.startswith("function-"))
+    if not isinstance(part, str):
+        return False
+    return part in classes or part in _PLAIN or "[" in part or part.startswith("function-")
 
 
 def _meant(problems: list[Any], classes: set[str]) -> list[Any]:
     """Keep the errors of the branch of a union that was meant; a mistyped key comes first.
 
-    A branch whose literal (``kind = "forest"``) does not fit was not meant, unless none fits: then the literal
-    is the mistake.
+    A branch whose literal (``kind = "forest"``) does not fit was not meant, unless none fits: then the
+    literal is the mistake.
     """
     branches = [
         tuple(

@@ -15,9 +15,9 @@ from esai_core.errors import UsageError
 from esai_core.fetch import as_json, as_python
 from esai_core.fetch import fetch as fetch_all
 from esai_core.job import Job, Verb, demo_inputs, load_ref
-from esai_core.runs.execute import complete, execute
 from esai_core.runs.manifest import read_manifest
-from esai_core.runs.rerun import rerun as repeat
+from esai_core.runs.repeat import rerun as repeat
+from esai_core.runs.steps import complete, execute
 from esai_core.runs.swap import exclusive, partial_of, recover, replace_folder, sync_tree
 
 __all__ = [

@@ -37,7 +37,7 @@ def inline(text: object) -> Html:
 
 
 def paragraphs(text: object) -> Html:
-    """Turn paragraphs (parted by empty lines) and lists (lines that begin with ``- ``) into HTML."""
+    """Turn paragraphs (parted by empty lines) and lists (lines that begin with ``-``) into HTML."""
     parts = []
     for block in re.split(r"\n\s*\n", str(text).strip()):
         lines = [line.strip() for line in block.splitlines() if line.strip()]

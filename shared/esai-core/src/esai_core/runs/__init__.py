@@ -9,12 +9,13 @@ __getattr__, __dir__, __all__ = attach(
     {
         "RunFolder": "folder",
         "check_metrics": "metrics",
-        "digest": "digest",
-        "digest_file": "digest",
-        "execute": "execute",
+        "digest": "digests",
+        "digest_file": "digests",
+        "complete": "steps",
+        "execute": "steps",
         "read_history": "history",
         "read_manifest": "manifest",
         "read_metrics": "metrics",
-        "rerun": "rerun",
+        "rerun": "repeat",
     },
 )

@@ -24,7 +24,7 @@ from typing import Any
 from esai_core.errors import EsaiError, UsageError, from_os_error
 from esai_core.runs import history
 from esai_core.runs import record as notes
-from esai_core.runs.digest import outputs
+from esai_core.runs.digests import outputs
 from esai_core.runs.manifest import describe_input, peak_memory, read_manifest
 from esai_core.runs.metrics import check_metrics
 from esai_core.runs.swap import copy_tree, exclusive, partial_of, recover, replace_folder, sync_tree

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from esai_core.errors import UsageError
-from esai_core.runs.digest import digest
+from esai_core.runs.digests import digest
 from esai_core.runs.manifest import SCHEMA_VERSION, host, peak_memory, versions
 
 __all__ = [

@@ -13,10 +13,10 @@ from typing import Any
 from esai_core.config import Config, dump_toml, input_paths, missing_path, validate_config
 from esai_core.errors import InputError, UsageError
 from esai_core.job import Job
-from esai_core.runs.digest import digest
-from esai_core.runs.execute import run_step
+from esai_core.runs.digests import digest
 from esai_core.runs.folder import RunFolder
 from esai_core.runs.manifest import describe_input, read_manifest, versions
+from esai_core.runs.steps import run_step
 
 __all__ = ["Comparison", "rerun"]
 
