@@ -1,5 +1,4 @@
-"""Batched generalised linear models: one fit per cell, thousands of cells per call, a KKT certificate for
-each.
+"""Batched generalised linear models: one fit per cell, thousands of cells per call, each with a certificate.
 
 Families gaussian, poisson, binomial and multinomial, with ridge and elastic-net penalties, folds as 0/1
 weights and warm starts. `fit` takes one penalty, `fit_path` a path of them, `cross_validate` chooses on the

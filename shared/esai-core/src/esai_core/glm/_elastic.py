@@ -13,9 +13,12 @@ Optim. 24, 1420-1443); the working set starts from the sequential strong rule (T
 satisfies the conditions of the whole design.
 """
 
+# Kernels are typed by numba at the call.
+# mypy: allow-untyped-defs
+
 from __future__ import annotations
 
-from collections import namedtuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,12 +28,42 @@ GAUSSIAN, POISSON, BINOMIAL = 0, 1, 2
 
 NOT_CONVERGED, SEPARATED, DEGENERATE, EMPTY = 1, 2, 4, 8
 
-#: Scratch of one kernel call: vectors over rows, over columns, and over the working set.
-Work = namedtuple(
-    "Work",
-    "eta mu curvature residual trial move ratio logs beta gradient l1 l2 scale usable index z z_gradient "
-    "z_l1 z_l2 gram factor right rhs diagonal support cross state",
-)
+
+class Work(NamedTuple):
+    """Scratch of one kernel call."""
+
+    # over rows
+    eta: np.ndarray
+    mu: np.ndarray
+    curvature: np.ndarray
+    residual: np.ndarray
+    trial: np.ndarray
+    move: np.ndarray
+    ratio: np.ndarray
+    logs: np.ndarray
+    # over columns
+    beta: np.ndarray
+    gradient: np.ndarray
+    l1: np.ndarray
+    l2: np.ndarray
+    scale: np.ndarray
+    usable: np.ndarray
+    # over the working set
+    index: np.ndarray
+    z: np.ndarray
+    z_gradient: np.ndarray
+    z_l1: np.ndarray
+    z_l2: np.ndarray
+    gram: np.ndarray
+    factor: np.ndarray
+    right: np.ndarray
+    rhs: np.ndarray
+    diagonal: np.ndarray
+    support: np.ndarray
+    cross: np.ndarray
+    # scalars, see below
+    state: np.ndarray
+
 
 #: Positions in Work.state.
 _B0, _LOSS, _LAST_MOVE, _UNIT, _LEVEL, _NULL = 0, 1, 2, 3, 4, 5
@@ -38,16 +71,10 @@ _B0, _LOSS, _LAST_MOVE, _UNIT, _LEVEL, _NULL = 0, 1, 2, 3, 4, 5
 
 def make_work(n: int, p: int) -> Work:
     """Allocate the scratch for designs of n rows and p columns."""
-    rows = [np.zeros(n) for _ in range(8)]
-    columns = [np.zeros(p) for _ in range(5)]
-    chosen = [np.zeros(p) for _ in range(4)]
-    solve = [np.zeros(p) for _ in range(3)]
-    square = [np.zeros((p, p)) for _ in range(2)]
-    index = [np.zeros(p, np.int64) for _ in range(2)]
-    return Work(
-        *rows, *columns, np.zeros(p, np.uint8), index[0], *chosen, *square, *solve, index[1],
-        np.zeros(p), np.zeros(8),
-    )  # fmt: skip
+    vectors = {name: np.zeros(n if at < 8 else p) for at, name in enumerate(Work._fields)}
+    vectors |= {name: np.zeros((p, p)) for name in ("gram", "factor")}
+    vectors |= {name: np.zeros(p, np.int64) for name in ("index", "support", "usable")}
+    return Work(**vectors | {"state": np.zeros(6)})
 
 
 @jit
@@ -104,8 +131,7 @@ def _set_residual(family, y, w, work, n):
 
 @jit
 def _working_set(design, work, strong, n, p):
-    """Fill work.gradient and work.index; returns (columns in the set, largest violation, intercept's
-    gradient).
+    """Fill work.gradient and work.index; returns (size of the set, largest violation, intercept's slope).
 
     work.state[_LEVEL] 0 takes every usable column, 1 only the unpenalised ones, 2 none. A violation is
     measured in the units of lambda: the gradient of a coefficient of unit scale.

@@ -5,6 +5,9 @@ call. A compiled function is cached by the file that defines it: after an edit o
 ``__pycache__`` of this folder, because the kernels of the neighbouring files hold inlined copies.
 """
 
+# Kernels are typed by numba at the call.
+# mypy: allow-untyped-defs
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -35,8 +38,7 @@ def jit(function: Callable[..., Any] | None = None, *, fast: set[str] | None = N
         return numba.njit(function, **options)
 
 
-@intrinsic
-def _power_of_two(typing_context: Any, exponent: Any) -> Any:
+def _generate_power(typing_context: Any, exponent: Any) -> Any:
     """Give 2**exponent from the bits of an int64 exponent in [-1022, 1023]; vectorises, unlike ldexp."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -46,10 +48,12 @@ def _power_of_two(typing_context: Any, exponent: Any) -> Any:
     return types.float64(types.int64), generate
 
 
+_power_of_two: Any = intrinsic(_generate_power)
+
+
 @jit(fast={"contract"})
 def exponential(x, out, n):
-    """out[:n] = exp(x[:n]), saturating at |x| = 700; relative error below 5e-16, eight at a time on
-    AVX-512."""
+    """Set out[:n] = exp(x[:n]), saturating at |x| = 700, in vector registers; relative error below 5e-16."""
     for i in range(n):
         value = min(max(x[i], -700.0), 700.0)
         k = np.floor(value * 1.4426950408889634 + 0.5)
@@ -70,8 +74,7 @@ def exponential(x, out, n):
         out[i] = series * _power_of_two(np.int64(np.int32(k)))
 
 
-@intrinsic
-def _bits(typing_context: Any, value: Any) -> Any:
+def _generate_bits(typing_context: Any, value: Any) -> Any:
     """Give the bits of a float64 as an int64."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -80,9 +83,12 @@ def _bits(typing_context: Any, value: Any) -> Any:
     return types.int64(types.float64), generate
 
 
+_bits: Any = intrinsic(_generate_bits)
+
+
 @jit(fast={"contract"})
 def logarithm(x, out, n):
-    """out[:n] = log(x[:n]) for positive normal numbers; relative error below 1e-15 away from x = 1."""
+    """Set out[:n] = log(x[:n]) for positive normal numbers; relative error below 1e-15 away from x = 1."""
     for i in range(n):
         bits = _bits(x[i])
         # Move the split from 1 to sqrt(1/2), so that the mantissa lies in [0.707, 1.414).
@@ -124,11 +130,11 @@ def total(a, n):
 
 @jit
 def standardise_designs(x, first, design, usable, centre, spread):
-    """Put the columns of x (groups, n, p), centred and scaled to unit spread, into design (groups, first + p,
-    rows).
+    """Put the columns of x, centred and scaled to unit spread, into a design for the kernels.
 
-    Rows with a value that is not finite are 0 throughout and get `usable` 0; constant columns have spread 1.
-    `first` leading columns of the design are set to 1 (0 on padding).
+    x is (groups, n, p) and design (groups, first + p, rows). Rows with a value that is not finite are 0
+    throughout and get `usable` 0; constant columns have spread 1. `first` leading columns of the design are
+    set to 1 (0 on padding).
     """
     groups, n, p = x.shape
     for g in range(groups):
@@ -192,8 +198,7 @@ def solve_positive(a, b, m, diagonal):
 
 @jit
 def solve_chosen(matrix, ridge, right, chosen, size, work, rhs, diagonal):
-    """Solve (matrix + diag(ridge)) x = right on the `size` chosen indices; the solution is left in
-    rhs[:size].
+    """Solve (matrix + diag(ridge)) x = right on the `size` chosen indices; the solution is in rhs[:size].
 
     Indices that the earlier ones explain are taken out of `chosen`; returns how many are left.
     """
@@ -264,9 +269,9 @@ def solve_quadratic(gram, l1, l2, z, gradient, m, tolerance, work, right, rhs, d
     """Minimise q(z) + sum l1 |z| over z[:m] for a quadratic q whose Hessian is gram + diag(l2).
 
     `gradient` holds -q'(z) at the z given and is kept up to date. Coordinate descent (Friedman, Hastie &
-    Tibshirani 2010, section 2.2, covariance updates) finds the support; a Cholesky solve on that support, cut short
-    where a sign would change, makes it exact. It ends when no subgradient condition is violated by more than
-    `tolerance`, or after 200 rounds, which only singular problems need.
+    Tibshirani 2010, section 2.2, covariance updates) finds the support; a Cholesky solve on that support, cut
+    short where a sign would change, makes it exact. It ends when no subgradient condition is violated by more
+    than `tolerance`, or after 200 rounds, which only singular problems need.
     """
     for _ in range(200):
         for _ in range(2):

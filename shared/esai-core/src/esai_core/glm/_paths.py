@@ -1,5 +1,8 @@
 """The cell loop over elastic-net paths: full fit, then every fold warm-started from it."""
 
+# Kernels are typed by numba at the call.
+# mypy: allow-untyped-defs
+
 from __future__ import annotations
 
 import numpy as np
@@ -154,11 +157,10 @@ def _penalise(lam, alpha, factors, work, p):
 
 @jit
 def fit_cells(
-    family, design, group, y, weights, offset, folds, factors, base_scale, standardise, alpha, lambdas, ratio, absolute,
-    tolerance, max_iterations, n, work, w, full_b0, full_beta, intercept, coef, deviance, null_deviance, kkt,
-    iterations, status,
-    fold_intercept, fold_coef, fold_deviance, fold_null, fold_kkt, fold_status, prediction, null_prediction,
-    selected,
+    family, design, group, y, weights, offset, folds, factors, base_scale, standardise, alpha, lambdas, ratio,
+    absolute, tolerance, max_iterations, n, work, w, full_b0, full_beta, intercept, coef, deviance,
+    null_deviance, kkt, iterations, status, fold_intercept, fold_coef, fold_deviance, fold_null, fold_kkt,
+    fold_status, prediction, null_prediction, selected,
 ):  # fmt: skip
     """Fit every cell: the path on all rows, then on the rows of each fold.
 

@@ -11,41 +11,64 @@ bound the same Hessian; here it is exact), and the result is returned symmetric:
 classes is 0, as scikit-learn's.
 """
 
+# Kernels are typed by numba at the call.
+# mypy: allow-untyped-defs
+
 from __future__ import annotations
 
-from collections import namedtuple
+from typing import NamedTuple
 
 import numpy as np
 
 from esai_core.glm._elastic import DEGENERATE, EMPTY, NOT_CONVERGED, SEPARATED
 from esai_core.glm._numeric import dot, exponential, jit, logarithm, solve_chosen, total
 
-#: Scratch: (classes, rows) probabilities, vectors over rows, and the Newton system over (classes - 1) (1 + p)
-#: unknowns.
-Softmax = namedtuple(
-    "Softmax",
-    "probability residual pair scaled theta start step gradient hessian factor right rhs diagonal chosen ridge "
-    "column_ridge scale present pairs pair_left pair_right",
-)
+
+class Softmax(NamedTuple):
+    """Scratch of one kernel call; the Newton system has (classes - 1) (1 + p) unknowns."""
+
+    # (classes, rows), then over rows
+    probability: np.ndarray
+    residual: np.ndarray
+    pair: np.ndarray
+    scaled: np.ndarray
+    # over the unknowns
+    theta: np.ndarray
+    start: np.ndarray
+    step: np.ndarray
+    gradient: np.ndarray
+    hessian: np.ndarray
+    factor: np.ndarray
+    right: np.ndarray
+    rhs: np.ndarray
+    diagonal: np.ndarray
+    chosen: np.ndarray
+    ridge: np.ndarray
+    # over columns, over classes, over pairs of contrasts
+    column_ridge: np.ndarray
+    scale: np.ndarray
+    present: np.ndarray
+    pairs: np.ndarray
+    pair_left: np.ndarray
+    pair_right: np.ndarray
 
 
 def make_softmax(rows: int, columns: int, classes: int) -> Softmax:
     """Allocate the scratch for designs of `columns` columns, the first of them the intercept's ones."""
     size = max(classes - 1, 1) * columns
     pairs = -(-classes * (classes - 1) // 6) * 3  # in threes, as set_hessian takes them
-    vectors = [np.zeros(size) for _ in range(4)]
-    squares = [np.zeros((size, size)) for _ in range(2)]
-    solve = [np.zeros(size) for _ in range(3)]
-    return Softmax(
-        np.zeros((classes, rows)), np.zeros(rows), np.zeros(rows), np.zeros(rows), *vectors, *squares, *solve,
-        np.zeros(size, np.int64), np.zeros(size), np.zeros(columns), np.zeros(columns), np.zeros(classes, np.int64),
-        np.zeros((pairs, rows)), np.zeros(pairs, np.int64), np.zeros(pairs, np.int64),
-    )  # fmt: skip
+    arrays = {name: np.zeros(size) for name in Softmax._fields}
+    arrays |= {name: np.zeros(rows) for name in ("residual", "pair", "scaled")}
+    arrays |= {name: np.zeros((size, size)) for name in ("hessian", "factor")}
+    arrays |= {name: np.zeros(columns) for name in ("column_ridge", "scale")}
+    arrays |= {name: np.zeros(pairs, np.int64) for name in ("pair_left", "pair_right")}
+    arrays |= {"chosen": np.zeros(size, np.int64), "present": np.zeros(classes, np.int64)}
+    return Softmax(**arrays | {"probability": np.zeros((classes, rows)), "pairs": np.zeros((pairs, rows))})
 
 
 @jit
 def set_probability(design, theta, classes, columns, work, rows):
-    """Probabilities of the present classes; the last one is the reference, whose linear predictor is 0."""
+    """Set the probabilities of the present classes; the last one is the reference at 0."""
     last = classes - 1
     for i in range(rows):
         work.scaled[i] = 1.0
@@ -75,8 +98,7 @@ def set_probability(design, theta, classes, columns, work, rows):
 
 @jit
 def set_gradient(design, labels, w, strength, classes, columns, work, rows):
-    """Minus the slope of the objective in theta; returns its largest entry in units of unit-scale
-    coefficients."""
+    """Set minus the slope in theta; returns its largest entry, in units of coefficients of unit scale."""
     worst = 0.0
     binary = classes == 2
     for k in range(classes - 1):
@@ -98,7 +120,7 @@ def set_gradient(design, labels, w, strength, classes, columns, work, rows):
 
 @jit
 def _three_moments(x, z, a, b, c, n):
-    """Sums of a x z, b x z and c x z in one pass."""
+    """Sum a x z, b x z and c x z in one pass."""
     first, second, third = 0.0, 0.0, 0.0
     for i in range(n):
         product = x[i] * z[i]
@@ -222,8 +244,7 @@ def find_present(labels, w, share, work, rows):
 
 @jit
 def set_scale(design, w, base_scale, standardise, columns, work, rows):
-    """Ridge of each column: the square of its weighted standard deviation, or of its unit; 0 for the
-    intercept."""
+    """Set each column's ridge: the square of its weighted standard deviation or of its unit (intercept 0)."""
     mass = total(w, rows)
     work.scale[0] = 1.0
     work.column_ridge[0] = 0.0
@@ -241,8 +262,7 @@ def set_scale(design, w, base_scale, standardise, columns, work, rows):
 
 @jit
 def unpack(work, classes, columns, intercept, coef):
-    """Symmetric intercepts and coefficients from the contrasts; absent classes have intercept -inf,
-    coefficients 0."""
+    """Make symmetric intercepts and coefficients of the contrasts; absent classes have -inf and 0."""
     for k in range(intercept.size):
         intercept[k] = -np.inf
         for j in range(1, columns):
@@ -310,10 +330,12 @@ def fit_softmax(
 ):  # fmt: skip
     """Fit every cell at every lambda, then every fold from the full fit.
 
-    Arrays in: design (groups, 1 + p, rows) with ones first, group (cells,), labels, weights (cells, rows), folds (folds, rows),
-    base_scale (groups, p), lambdas (cells, L), the ridge per unit of weight, or of the
-    whole sum where `absolute`; NaN in the first asks for a sequence from 1000 times the null model's largest gradient.
-    Arrays out: intercept (cells, L, classes), coef (cells, L, classes, p); prediction (cells, L, rows, classes) may be empty.
+    Arrays in: design (groups, 1 + p, rows) with ones first, group (cells,), labels, weights (cells, rows),
+    folds (folds, rows), base_scale (groups, p), lambdas (cells, L), the ridge per unit of weight, or of the
+    whole sum where `absolute`; NaN in the first asks for a sequence from 1000 times the null model's
+    largest gradient.
+    Arrays out: intercept (cells, L, classes), coef (cells, L, classes, p), and those of esai_core.glm.result;
+    fold_coef and prediction (cells, L, n, classes) may have length 0.
     """
     cells, rows = labels.shape
     columns = design.shape[1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Hashable
 from typing import Any
 
@@ -10,7 +9,6 @@ import numpy as np
 import xarray as xr
 
 from esai_core.errors import UsageError
-from esai_core.glm.engine import GlmConvergenceWarning
 from esai_core.glm.fitting import fit, fit_path
 
 __all__ = ["fit_dataset"]
@@ -52,18 +50,23 @@ def _outputs(
 
 
 def _fit_block(
-    y: np.ndarray, x: np.ndarray, weights: np.ndarray, offset: np.ndarray, *, path: bool, options: dict[str, Any],
-    names: tuple[str, ...],
+    y: np.ndarray, x: np.ndarray, weights: np.ndarray, offset: np.ndarray, *, path: bool,
+    options: dict[str, Any], names: tuple[str, ...],
 ) -> tuple[np.ndarray, ...]:  # fmt: skip
-    """One block of cells: y (..., n), x (..., n, p), the leading axes of all but y of any lesser shape."""
+    """Fit one block: y (cells..., n), x (..., n, p) and the rest with axes that broadcast to the cells'."""
     cells = y.shape[:-1]
-    shared = all(size == 1 for size in x.shape[:-2])
-    given = {
+    given: dict[str, Any] = {
         "weights": _flat(weights, cells, 1) if weights.ndim else None,
         "offset": _flat(offset, cells, 1) if offset.ndim else None,
     }
-    design = x.reshape(x.shape[-2:]) if shared else _flat(x, cells, 2)
-    result = (fit_path if path else fit)(design, y.reshape(-1, y.shape[-1]), **given, **options)
+    designs = np.arange(int(np.prod(x.shape[:-2]))).reshape(x.shape[:-2])
+    result = (fit_path if path else fit)(
+        x.reshape(-1, *x.shape[-2:]),
+        y.reshape(-1, y.shape[-1]),
+        groups=np.broadcast_to(designs, cells).reshape(-1),
+        **given,
+        **options,
+    )
     arrays: dict[str, Any] = {
         "penalty": getattr(result, "lambdas" if path else "penalty"),
         **{name: getattr(result, name) for name in names if hasattr(result, name)},

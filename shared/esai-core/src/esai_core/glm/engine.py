@@ -48,7 +48,7 @@ def _padded(rows: int) -> int:
 
 
 def _pad(values: np.ndarray, rows: int, dtype: type = np.float64) -> np.ndarray:
-    out = np.zeros((values.shape[0], rows), dtype)
+    out: np.ndarray = np.zeros((values.shape[0], rows), dtype)
     out[:, : values.shape[1]] = values
     return out
 
@@ -121,25 +121,21 @@ def _fit_chunk(
         contrasts = max(problem.classes - 1, 1) * (p + 1)
         del got["selected"]
         _softmax.fit_softmax(
-            designs.values, group, _pad(problem.y[part], rows, np.int64), weights, folds, base, settings.standardise,
-            lambdas[part], settings.ratio, settings.absolute, settings.tolerance, settings.max_iterations, n,
+            designs.values, group, _pad(problem.y[part], rows, np.int64), weights, folds, base,
+            settings.standardise, lambdas[part], settings.ratio, settings.absolute, settings.tolerance,
+            settings.max_iterations, n,
             _softmax.make_softmax(rows, p + 1, problem.classes), np.zeros(rows), np.zeros(problem.classes),
             np.zeros((lambdas.shape[1], contrasts)), *got.values(),
         )  # fmt: skip
     else:
         factors = problem.factors if problem.factors.shape[0] == 1 else problem.factors[part]
         offset = problem.offset if problem.offset.shape[0] == 1 else problem.offset[part]
-        offset = (
-            np.broadcast_to(_pad(offset, rows), (cells, rows))
-            if cells != offset.shape[0]
-            else _pad(offset, rows)
-        )
+        offset = np.ascontiguousarray(np.broadcast_to(_pad(offset, rows), (cells, rows)))
         _paths.fit_cells(
             FAMILIES[problem.family].code, designs.values, group, _pad(problem.y[part], rows), weights,
-            np.ascontiguousarray(offset), folds, factors, base, settings.standardise, settings.alpha, lambdas[part],
-            settings.ratio, settings.absolute, settings.tolerance, settings.max_iterations, n,
-            _elastic.make_work(rows, p), np.zeros(rows), np.zeros(lambdas.shape[1]), np.zeros((lambdas.shape[1], p)),
-            *got.values(),
+            offset, folds, factors, base, settings.standardise, settings.alpha, lambdas[part], settings.ratio,
+            settings.absolute, settings.tolerance, settings.max_iterations, n, _elastic.make_work(rows, p),
+            np.zeros(rows), np.zeros(lambdas.shape[1]), np.zeros((lambdas.shape[1], p)), *got.values(),
         )  # fmt: skip
     for prefix in ("", "fold_"):
         _to_units_of_x(got[f"{prefix}intercept"], got[f"{prefix}coef"], designs, group)
@@ -250,8 +246,8 @@ class Troubles:
             )
         if self.apart:
             warnings.warn(
-                f"{self.apart} of {self.fits} {self.family} fits are separated: their coefficients have no finite optimum "
-                "(GlmStatus.SEPARATED); add a penalty",
+                f"{self.apart} of {self.fits} {self.family} fits are separated: their coefficients have no "
+                "finite optimum (GlmStatus.SEPARATED); add a penalty",
                 GlmConvergenceWarning,
                 stacklevel=stacklevel,
             )

@@ -168,8 +168,8 @@ def fit(
 
     Parameters
     ----------
-    X, y, family, groups, weights, folds, offset, penalty_factor, n_classes, tolerance, max_iterations, keep_predictions, \
-keep_folds, threads
+    X, y, family, groups, weights, folds, offset, penalty_factor, n_classes, tolerance, max_iterations, \
+keep_predictions, keep_folds, threads
         As in `fit_path`.
     penalty : float or (cells,)
         lambda of the objective in `fit_path`, per unit of weight. 0 is the maximum-likelihood fit; for the

@@ -91,14 +91,13 @@ def _link(problem: Problem, x: np.ndarray, intercept: np.ndarray, coef: np.ndarr
 
 
 def solve_least_squares(problem: Problem, *, keep_predictions: bool, keep_folds: bool) -> GlmPath:
-    """Weighted least squares of every cell and fold, of smallest norm (in unit-norm columns) where columns
-    are dependent.
+    """Fit every cell and fold by weighted least squares.
 
-    beta = A^+ (y - mean y) with A the centred design under square-root weights and A^+ from its singular
-    values.
+    Where columns are dependent the solution has the smallest norm, in columns of unit norm: beta = A^+ (y -
+    mean y) with A the centred design under square-root weights and A^+ from its singular values.
     """
     x = problem.x.astype(np.float64)
-    x = np.where(np.isfinite(x).all(axis=2)[..., None], x, 0.0)
+    x = np.where(np.isfinite(x).all(axis=2, keepdims=True), x, 0.0)
     weights = problem.weights
     y = problem.y - problem.offset
     cells = problem.cells

@@ -100,10 +100,10 @@ class GlmFit:
 
 @dataclass(frozen=True)
 class GlmPath:
-    """A path of L penalties per cell: the attributes of `GlmFit` with the axis L after cells, and `lambdas`
-    (cells, L).
+    """A path of L penalties per cell: the attributes of `GlmFit` with the axis L after cells.
 
-    `lambdas` is NaN where a cell has nothing to fit (status DEGENERATE or EMPTY) and none were given.
+    `lambdas` (cells, L) stands for the penalty. It is NaN where a cell has nothing to fit (status DEGENERATE
+    or EMPTY) and none were given.
     """
 
     family: str
@@ -234,7 +234,7 @@ def load(path: str | Path) -> GlmFit | GlmPath:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         head = json.loads(arrays.pop("head").tobytes())
-        kinds = {"GlmFit": GlmFit, "GlmPath": GlmPath}
+        kinds: dict[str, type[GlmFit] | type[GlmPath]] = {"GlmFit": GlmFit, "GlmPath": GlmPath}
         kind = kinds[head["kind"]]
     except FileNotFoundError:
         raise InputError("no such file", where=path) from None

@@ -119,16 +119,14 @@ class CrossValidation:
 
     @property
     def d2(self) -> np.ndarray:
-        """(cells,) deviance explained out of fold: 1 - sum deviance / sum null deviance; NaN where that is 0
-        or infinite."""
+        """(cells,) deviance explained, 1 - sum deviance / sum null deviance; NaN where that is 0 or inf."""
         null = self.null_deviance.sum(axis=1)
         usable = np.isfinite(null) & (null > 0.0)
         return np.where(usable, 1.0 - self.deviance.sum(axis=1) / np.where(usable, null, 1.0), np.nan)
 
 
 def _screened(screen: Screen, problem: Problem, trains: np.ndarray) -> np.ndarray:
-    """Penalty factors (cells, len(trains), p) with inf where the screen, run on each row of `trains`, says
-    no."""
+    """Give penalty factors (cells, len(trains), p), inf where the screen on a row of `trains` says no."""
     shape = (problem.cells, problem.x.shape[2])
     x = problem.x
     if problem.group is not None:
@@ -265,7 +263,8 @@ tolerance, max_iterations, threads
         )
     settings = Settings(
         alpha=alpha, lambdas=sequence, ratio=lambda_ratio, absolute=False, standardise=standardise,
-        tolerance=tolerance, max_iterations=max_iterations, keep_predictions=False, keep_folds=False, threads=threads,
+        tolerance=tolerance, max_iterations=max_iterations, keep_predictions=False, keep_folds=False,
+        threads=threads,
     )  # fmt: skip
     troubles = Troubles(family)
     starts = range(0, max(problem.cells, 1), max(chunk, 1))
