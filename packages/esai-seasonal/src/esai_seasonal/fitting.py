@@ -1,0 +1,218 @@
+"""Fit every method, choose one on the validation starts, and refit all on training and validation starts."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from esai_core.errors import InputError, UsageError
+from esai_core.splits import Split
+from esai_core.verify import get_score
+
+from esai_seasonal.config import SeasonalConfig
+from esai_seasonal.data import Data, on_fine_grid
+from esai_seasonal.methods.correction import Correction
+from esai_seasonal.scoring import VALIDATION_SCORES, scores
+
+__all__ = ["Fitted", "Selection", "fit", "fit_classical", "load_fitted", "predict_all", "save_fitted", "select"]
+
+log = logging.getLogger(__name__)
+
+FitNetwork = Callable[[Data, np.ndarray, str], Any]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which method is delivered, and the scores on the validation starts that decided it.
+
+    Attributes
+    ----------
+    delivered : str
+        The method.
+    score : str
+        The score that was compared.
+    validation : dict
+        ``{method: {score: value}}`` on the validation starts, fitted on the training starts alone.
+    network_wins : bool or None
+        Whether the network was the best; None without a network.
+    """
+
+    delivered: str
+    score: str
+    validation: dict[str, dict[str, float | None]]
+    network_wins: bool | None = None
+
+    @property
+    def best_baseline(self) -> str:
+        """The best method that is no network."""
+        return _best({k: v for k, v in self.validation.items() if k != "network"}, self.score)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """All methods, fitted on the same starts.
+
+    Attributes
+    ----------
+    corrections : dict
+        Classical methods by name.
+    network : object, optional
+        The network, with ``predict(hindcast, grid)`` on the coarse hindcast.
+    selection : Selection, optional
+        What was chosen.
+    history : list of dict
+        Rows of the network's training, each with the part ``fit`` it belongs to.
+    """
+
+    corrections: dict[str, Correction]
+    network: Any = None
+    selection: Selection | None = None
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Names of the methods, the network last."""
+        return (*self.corrections, *(("network",) if self.network is not None else ()))
+
+    def predict(self, method: str, hindcast: xr.DataArray, fine: xr.DataArray) -> xr.DataArray:
+        """Correct a hindcast with one method.
+
+        Parameters
+        ----------
+        method : str
+            One of `methods`.
+        hindcast, fine : DataArray
+            The forecast on its own grid and interpolated to the fine one.
+        """
+        if method == "network":
+            if self.network is None:
+                raise UsageError("no network was trained", remedy="set model.network = true")
+            return self.network.predict(hindcast, fine)
+        if method not in self.corrections:
+            raise UsageError(f"the method {method!r} was not fitted", remedy=f"one of {', '.join(self.methods)}")
+        return self.corrections[method].predict(fine)
+
+
+def fit_classical(data: Data, starts: np.ndarray, config: SeasonalConfig) -> dict[str, Correction]:
+    """Fit the classical methods on some starts (positions)."""
+    fine, truth = data.on_fine(starts), data.truth.isel(start=starts)
+    truth = truth.chunk({"latitude": fine.chunksizes["latitude"]}) if fine.chunks else truth
+    names = dict.fromkeys(("raw", *config.model.methods))
+    return {name: _kept(Correction(name, data.kind).fit(fine, truth)) for name in names}
+
+
+def _kept(correction: Correction) -> Correction:
+    """Coefficients in memory: they are small, and lazy ones would be fitted again at every prediction."""
+    parameters = correction.parameters
+    return correction if parameters is None else replace(correction, parameters=parameters.compute())
+
+
+def predict_all(fitted: Fitted, hindcast: xr.DataArray, data: Data) -> dict[str, xr.DataArray]:
+    """Correct a coarse hindcast with every method; lazily where it is large."""
+    fine = on_fine_grid(hindcast, data.grid)
+    return {method: fitted.predict(method, hindcast, fine) for method in fitted.methods}
+
+
+def select(predictions: dict[str, xr.DataArray], truth: xr.DataArray, score: str) -> Selection:
+    """Choose the method with the best score on the validation starts."""
+    table = scores(predictions, truth, names=VALIDATION_SCORES)["scores"]
+    best = _best(table, score)
+    wins = (best == "network") if "network" in table else None
+    if wins is False:
+        log.info("the network does not beat %s on the validation starts: %s is delivered", best, best)
+    return Selection(best, score, table, wins)
+
+
+def _best(table: dict[str, dict[str, float | None]], score: str) -> str:
+    better = get_score(score).better
+    best = None
+    for name, row in table.items():
+        if row[score] is not None and (best is None or better(row[score], table[best][score])):
+            best = name
+    if best is None:
+        raise InputError(f"no method has a {score} on the validation starts", remedy="check the reference")
+    return best
+
+
+def fit(
+    data: Data,
+    parts: Split,
+    config: SeasonalConfig,
+    *,
+    folder: Path | None = None,
+    resume: bool = False,
+) -> Fitted:
+    """Fit all methods on the training starts, choose on the validation starts, refit on both.
+
+    Parameters
+    ----------
+    data : Data
+        Checked inputs.
+    parts : Split
+        Positions of the starts.
+    config : SeasonalConfig
+        Its tables ``[model]`` and ``[train]``.
+    folder : Path, optional
+        For the checkpoints of the training; a temporary one by default.
+    resume : bool
+        Go on from checkpoints in `folder`.
+
+    Returns
+    -------
+    Fitted
+        Fitted on training and validation starts, with what the selection was based on.
+    """
+    train_network: FitNetwork | None = None
+    if config.model.network:
+        from esai_seasonal.network import trainer
+
+        train_network = trainer(config, folder=folder, resume=resume)
+    validation = data.hindcast.isel(start=parts.validate)
+    trial = _fit_on(data, parts.train, config, train_network, "train")
+    selection = select(predict_all(trial, validation, data), data.truth.isel(start=parts.validate), config.model.select_by)
+    final = _fit_on(data, parts.development, config, train_network, "refit")
+    return replace(final, selection=selection, history=trial.history + final.history)
+
+
+def _fit_on(
+    data: Data, starts: np.ndarray, config: SeasonalConfig, train_network: FitNetwork | None, part: str
+) -> Fitted:
+    network = None if train_network is None else train_network(data, starts, part)
+    history = [] if network is None else [{"fit": part, **row} for row in network.history]
+    return Fitted(fit_classical(data, starts, config), network, history=history)
+
+
+def save_fitted(fitted: Fitted, path: Callable[[str], Path]) -> None:
+    """Save all methods; `path` gives the place of a relative name."""
+    for name, correction in fitted.corrections.items():
+        correction.save(path(f"models/{name}.npz"))
+    if fitted.network is not None:
+        fitted.network.save(path("models/network/network.npz").parent)
+    if fitted.selection is not None:
+        content = {
+            "delivered": fitted.selection.delivered,
+            "score": fitted.selection.score,
+            "network_wins": fitted.selection.network_wins,
+            "methods": list(fitted.methods),
+            "validation": fitted.selection.validation,
+        }
+        path("selection.json").write_text(json.dumps(content, indent=1))
+
+
+def load_fitted(find: Callable[[str], Path]) -> Fitted:
+    """Load what `save_fitted` wrote."""
+    content = json.loads(find("selection.json").read_text())
+    names = [name for name in content["methods"] if name != "network"]
+    network = None
+    if "network" in content["methods"]:
+        from esai_seasonal.network import load_network
+
+        network = load_network(find("models/network"))
+    selection = Selection(content["delivered"], content["score"], content["validation"], content["network_wins"])
+    return Fitted({name: Correction.load(find(f"models/{name}.npz")) for name in names}, network, selection)
