@@ -48,7 +48,9 @@ def body(text: griffe.Docstring | None, what: Literal["module", "class", "functi
     """Turn a NumPy docstring into reStructuredText; empty where there is none."""
     if text is None:
         return ""
-    return str(NumpyDocstring(absolute(text.value), cast(Any, NAPOLEON), what=what))
+    made = str(NumpyDocstring(absolute(text.value), cast(Any, NAPOLEON), what=what))
+    # A section "Methods" names what is described again below: no second target for it.
+    return re.sub(r"^( *)\.\. method:: .*$", r"\g<0>\n\1   :no-index:", made, flags=re.M)
 
 
 def signature(function: griffe.Function, *, bound: bool) -> str:
