@@ -57,7 +57,7 @@ def test_untrained_row_is_the_baseline_and_training_lowers_the_loss(tmp_path):
 
 
 def test_loop_takes_the_steps_of_keras_fit(tmp_path):
-    """Without shuffling to hide behind: full batches, plain Adam, against model.fit with the same optimizer."""
+    """Full batches and plain Adam, against model.fit with the same optimizer."""
     ours, theirs = linear(), linear()
     config = TrainConfig(epochs=5, batch_size=64, learning_rate=0.1)
     history = fit(ours, (LX, LY), loss=MSE, config=config, folder=tmp_path)
@@ -147,9 +147,16 @@ class Killed:
 @pytest.mark.parametrize("every", [None, 3])
 def test_interrupted_and_resumed_run_is_the_uninterrupted_one_to_the_bit(tmp_path, every):
     config = TrainConfig(
-        epochs=4, batch_size=8, seed=7, ema=0.9, clip_norm=1.0, schedule="cosine", warmup_steps=3, weight_decay=1e-3,
+        epochs=4,
+        batch_size=8,
+        seed=7,
+        ema=0.9,
+        clip_norm=1.0,
+        schedule="cosine",
+        warmup_steps=3,
+        weight_decay=1e-3,
         checkpoint_every=every,
-    )  # fmt: skip
+    )
 
     def noisy():
         return build(dropout=0.3, norm="batch")
@@ -202,7 +209,7 @@ def test_mixed_precision_keeps_weights_in_float32(tmp_path):
     assert "bfloat16" in {layer.compute_dtype for layer in history.model.layers}
     assert history.rows[-1]["val_loss"] < history.rows[0]["val_loss"]
     assert keras.config.dtype_policy().name == "float32"
-    with pytest.raises(UsageError, match="training.scope"):
+    with pytest.raises(UsageError, match=r"training\.scope"):
         fit(build(), DATA, loss=MSE, config=config, folder=tmp_path)
 
 

@@ -83,8 +83,8 @@ def test_network_of_any_size_on_a_grid_it_was_not_built_on():
 
 
 def test_saved_file_gives_the_same_network(tmp_path):
-    model = build("convnext", fields=(6, 7, 2), condition=2, width=4, depth=1, static=normal(6, 7, 1), localised=True,
-                  attention=True, padding="reflect")  # fmt: skip
+    options = {"static": normal(6, 7, 1), "localised": True, "attention": True, "padding": "reflect"}
+    model = build("convnext", fields=(6, 7, 2), condition=2, width=4, depth=1, **options)
     shake(model)
     whole = over_members(model, members=3)
     inputs = {"fields": normal(2, 3, 6, 7, 2), "condition": normal(2, 2), "baseline": normal(2, 3, 6, 7, 1)}
@@ -125,7 +125,7 @@ def test_members_need_an_input_of_their_own():
 
 
 def _seen_rows(model, rows, outputs):
-    """For each of `outputs`, the rows of the input that change it (a large value is added to one row at a time)."""
+    """For each of `outputs`, the rows of the input that change it when a large value is added to them."""
     x = normal(1, rows, rows, 1)
     changed = x + 1e3 * np.eye(rows, dtype="f4")[:, :, None, None]
     y = values(model({"fields": np.concatenate([x, changed])}))

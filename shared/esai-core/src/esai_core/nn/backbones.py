@@ -33,7 +33,7 @@ def _chain(block: Block) -> Callable[..., Any]:
 
 
 def _unet(x: Any, vector: Any | None, *, width: int, depth: int, style: Style) -> Any:
-    """Contract `depth` times by 2 and expand again, with skips (Ronneberger et al., 2015); odd sizes are kept."""
+    """Contract `depth` times by 2, expand with skips (Ronneberger et al., 2015); odd sizes are kept."""
     skips = []
     for level in range(depth):
         x = _pair(x, width * 2**level, vector, style)
@@ -106,9 +106,9 @@ def build(
     depth : int
         Blocks of the trunk; levels of a U-Net.
     condition : int
-        Length of the input ``"condition"`` (lead, month, trend: every block is conditioned on it), 0 for none.
+        Length of the input ``"condition"`` (lead, month, trend), which every block is conditioned on; or 0.
     window : int
-        Times in ``"fields"``, then ``(window, latitude, longitude, channel)``, read by a ConvLSTM; 0 for none.
+        Times in ``"fields"``, then ``(window, latitude, longitude, channel)``, read by a ConvLSTM; or 0.
     factor : int
         Ratio of the grid of ``"fields"`` to the grid of the result.
     node : bool
@@ -131,8 +131,8 @@ def build(
     Returns
     -------
     keras.Model
-        Inputs: a dict of ``"fields"`` and, where asked for, ``"condition"``, ``"fine"``, ``"baseline"``; output
-        ``(batch, latitude, longitude, outputs)`` in float32.
+        Inputs: a dict of ``"fields"`` and, where asked for, ``"condition"``, ``"fine"``, ``"baseline"``;
+        output ``(batch, latitude, longitude, outputs)`` in float32.
 
     Raises
     ------

@@ -138,7 +138,7 @@ def residual_block(x: Any, filters: int, vector: Any | None = None, *, style: St
 
 
 def dense_block(x: Any, filters: int, vector: Any | None = None, *, style: Style, growth: int = 3) -> Any:
-    """`growth` convolutions, each seeing all before it, then a 1 × 1 to `filters` (Huang et al., 2017)."""
+    """`growth` convolutions, each seeing all before it, then a map to `filters` (Huang et al., 2017)."""
     features = [x]
     for _ in range(growth):
         seen = L.Concatenate()(features) if len(features) > 1 else features[0]
@@ -149,7 +149,7 @@ def dense_block(x: Any, filters: int, vector: Any | None = None, *, style: Style
 
 
 def convnext_block(x: Any, filters: int, vector: Any | None = None, *, style: Style) -> Any:
-    """Depthwise convolution, layer norm, expansion by 4, small layer scale, added to the input (Liu et al., 2022)."""
+    """Depthwise convolution, layer norm, expansion by 4, small layer scale, skip (Liu et al., 2022)."""
     x = x if x.shape[-1] == filters else conv(x, filters, kernel=1)
     y = conv(x, filters, kernel=max(style.kernel, 5), padding=style.padding, depthwise=True)
     y = _norm(y, "layer" if style.norm == "none" else style.norm)
@@ -159,7 +159,7 @@ def convnext_block(x: Any, filters: int, vector: Any | None = None, *, style: St
 
 
 def channel_attention(x: Any, *, ratio: int = 4) -> Any:
-    """Weigh the channels by a function of their means over the grid (squeeze and excitation, Hu et al., 2018)."""
+    """Weigh the channels by a function of their grid means (squeeze and excitation, Hu et al., 2018)."""
     channels = x.shape[-1]
     y = L.GlobalAveragePooling2D(keepdims=True)(x)
     y = L.Dense(max(channels // ratio, 1), activation="relu")(y)

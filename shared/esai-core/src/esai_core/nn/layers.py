@@ -251,7 +251,7 @@ def node_matrix(nodes: int, factor: int) -> np.ndarray:
 
 @register
 class NodeUpsample(keras.layers.Layer):
-    """Interpolate linearly between nodes: ``n`` rows become ``(n - 1) * factor + 1``. The grid must be fixed."""
+    """Interpolate linearly between nodes: ``n`` rows of a fixed grid become ``(n - 1) * factor + 1``."""
 
     def __init__(self, factor: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -281,7 +281,8 @@ class NodeUpsample(keras.layers.Layer):
 class NodeCrop(keras.layers.Layer):
     """Cut blocks of ``factor`` pixels per coarse node to the nodes between the first and the last.
 
-    Block ``i`` is then centred on fine node ``i * factor``, and ``n * factor`` rows become ``(n - 1) * factor + 1``.
+    Block ``i`` is then centred on fine node ``i * factor``, and ``n * factor`` rows become
+    ``(n - 1) * factor + 1``.
     """
 
     def __init__(self, factor: int, **kwargs: Any) -> None:
@@ -307,7 +308,7 @@ class NodeCrop(keras.layers.Layer):
 
 @register
 class Constant(keras.layers.Layer):
-    """Append fixed fields (topography, land-sea mask) to the channels of every example; they are saved with the model.
+    """Append fixed fields (topography, land-sea mask) to the channels; they are saved with the model.
 
     Parameters
     ----------
@@ -330,9 +331,10 @@ class Constant(keras.layers.Layer):
     def set_fields(self, fields: np.ndarray) -> None:
         """Store the fixed fields; they must be finite."""
         fields = np.asarray(fields, "float32")
-        if fields.shape != self.shape or not np.isfinite(fields).all():
+        missing = np.count_nonzero(~np.isfinite(fields))
+        if fields.shape != self.shape or missing:
             raise UsageError(
-                f"fixed fields of shape {fields.shape} with {np.count_nonzero(~np.isfinite(fields))} missing values",
+                f"fixed fields of shape {fields.shape} with {missing} missing values",
                 remedy=f"give finite values of shape {self.shape}",
             )
         self.fields.assign(fields)

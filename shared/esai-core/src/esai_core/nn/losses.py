@@ -1,8 +1,8 @@
 """Losses of fields and ensembles: functions of ``(target, prediction)`` that give one value per example.
 
 Targets are ``(batch, latitude, longitude, channel)``; NaN means "no truth here" and is left out, as are NaN
-members. All losses are means over the cells that count, weighted by `weights` (cos-lat) where given, so that the
-sum over examples divided by the global batch size is the same whatever the number of workers.
+members. All losses are means over the cells that count, weighted by `weights` (cos-lat) where given, so that
+the sum over examples divided by the global batch size is the same whatever the number of workers.
 `make_loss` binds options to a name, for `esai_core.training.fit` and for Keras's own ``fit`` alike.
 """
 
@@ -81,7 +81,9 @@ def _ensemble(y: Any, x: Any, fair: bool) -> tuple[Any, Any, Any]:
 def crps_ensemble(y: Any, x: Any, *, weights: Any | None = None, fair: bool = True) -> Any:
     r"""Continuous ranked probability score of an ensemble, mean over the cells of each example.
 
-    .. math:: \frac1m \sum_i |x_i - y| - \frac{1}{2 d} \sum_{ij} |x_i - x_j|,\quad d = m(m-1) \text{ (fair) or } m^2
+    .. math::
+        \frac1m \sum_i |x_i - y| - \frac{1}{2 d} \sum_{ij} |x_i - x_j|,\quad
+        d = m(m-1) \text{ (fair) or } m^2
 
     (Ferro, 2014, QJRMS, eq. 5; Gneiting & Raftery, 2007, eq. 20-21). The fair form estimates the score of an
     ensemble of any size, so that 25 and 51 members can be mixed.

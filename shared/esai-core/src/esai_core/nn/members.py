@@ -51,7 +51,7 @@ class RepeatMembers(keras.layers.Layer):
 
 @register
 class UnfoldMembers(keras.layers.Layer):
-    """Take the member axis out of the batch; members that were missing are NaN (inputs: folded, originals)."""
+    """Take the member axis out of the batch; missing members are NaN (inputs: folded, originals)."""
 
     def call(self, inputs: list) -> Any:
         """Give ``(batch, member, ...)``."""
@@ -82,13 +82,13 @@ def over_members(
     members : int, optional
         Members, where fixed; any number by default.
     each : sequence of str
-        Inputs that every member has of its own, ``(batch, member, ...)``; the others are shared by all members.
+        Inputs that every member has of its own, ``(batch, member, ...)``; the others are shared by all.
 
     Returns
     -------
     keras.Model
-        Output ``(batch, member, ...)``. A member with any missing value in an input of its own gives NaN, which
-        the ensemble losses leave out; no gradient flows from it.
+        Output ``(batch, member, ...)``. A member with any missing value in an input of its own gives NaN,
+        which the ensemble losses leave out; no gradient flows from it.
     """
     names = [tensor.name.split(":")[0] for tensor in model.inputs]
     own = [name for name in names if name in each]

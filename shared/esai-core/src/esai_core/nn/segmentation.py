@@ -11,7 +11,7 @@ __all__ = ["bce_dice", "focal_tversky"]
 
 
 def _sums(y: Any, x: Any, weights: Any | None) -> tuple[Any, Any, Any]:
-    """True positives, false positives, false negatives of each example (soft)."""
+    """Count soft true positives, false positives and false negatives of each example."""
     check_axes(y, x)
     y, present = fill(y)
     if weights is not None:

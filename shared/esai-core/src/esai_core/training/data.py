@@ -1,7 +1,7 @@
 """Examples for training: arrays in memory, or anything that can read a list of examples by number.
 
-The order of the examples, the cut into steps and the share of each worker come from the numbers alone. So every
-number of workers sees the same global batches, and a run that is resumed at a step goes on with the same data.
+The order of the examples, the cut into steps and the share of each worker come from the numbers alone. So
+every number of workers sees the same global batches, and a run resumed at a step goes on with the same data.
 """
 
 from __future__ import annotations
@@ -31,15 +31,19 @@ class Source(Protocol):
     order(epoch, seed)
         The numbers of all examples in the order of an epoch (int64); a source in chunks shuffles the chunks.
     read(numbers)
-        ``(inputs, targets)`` or ``(inputs, targets, weights)``: arrays, or dicts of arrays, of ``len(numbers)``
-        examples. Called in the order of the steps, from one thread at a time.
+        ``(inputs, targets)`` or ``(inputs, targets, weights)``: arrays, or dicts of arrays, of as many
+        examples as numbers. Called in the order of the steps, from one thread at a time.
     """
 
     def __len__(self) -> int: ...
 
-    def order(self, epoch: int, seed: int) -> np.ndarray: ...
+    def order(self, epoch: int, seed: int) -> np.ndarray:
+        """Give the numbers of all examples in the order of an epoch."""
+        ...
 
-    def read(self, numbers: np.ndarray) -> tuple: ...
+    def read(self, numbers: np.ndarray) -> tuple:
+        """Give the examples of these numbers."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,7 @@ class Plan:
     count: int = 1
 
     def steps(self, examples: int) -> int:
-        """Steps that `examples` take; the last one may be partly empty."""
+        """Count the steps that `examples` take; the last one may be partly empty."""
         return -(-examples // self.batch_size)
 
     @property
@@ -161,7 +165,7 @@ def make_dataset(
     shuffle: bool = True,
     augment: Callable[..., tuple] | None = None,
 ) -> Any:
-    """Make the pipeline of one worker: ``(inputs, targets, weights)``, one element per step and local replica.
+    """Make the pipeline of one worker: ``(inputs, targets, weights)`` for each step and local replica.
 
     Parameters
     ----------
@@ -175,8 +179,8 @@ def make_dataset(
         Whether in the source's order of the epoch, with weights that sum to 1 in each step; else as numbered,
         with weights that sum to 1 over all steps (for validation).
     augment : callable, optional
-        ``augment(inputs, targets, seed)`` on one example with TensorFlow operations; `seed` (two int32) depends
-        on the example's place in the run alone.
+        ``augment(inputs, targets, seed)`` on one example with TensorFlow operations; `seed` (two int32)
+        depends on the example's place in the run alone.
 
     Returns
     -------

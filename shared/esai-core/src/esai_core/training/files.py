@@ -77,7 +77,7 @@ def restore(variables: list[Any], arrays: Mapping[str, np.ndarray], kind: str, *
     shapes = [tuple(variable.shape) for variable in variables]
     if [array.shape for array in stored] != shapes:
         raise EsaiError(
-            f"the checkpoint holds {len(stored)} {kind} variables, this run has {len(shapes)} or other shapes",
+            f"{len(stored)} {kind} variables in the checkpoint, {len(shapes)} or other shapes in this run",
             where=where,
             remedy="train without --resume, or restore the config it was made with",
         )

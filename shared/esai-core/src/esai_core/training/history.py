@@ -20,8 +20,8 @@ class History:
     Attributes
     ----------
     rows : list of dict
-        One per epoch: ``epoch, step, loss, val_loss`` (and ``val_...`` of the metrics), ``lr, seconds``. Row 0 is
-        the untrained model (its loss is NaN). Losses are means over examples; seconds are those of the epoch.
+        One per epoch: ``epoch, step, loss, val_loss`` (and ``val_...`` of the metrics), ``lr, seconds``. Row
+        0 is the untrained model (its loss is NaN). Losses are means over examples; seconds are of the epoch.
     best_epoch : int or None
         Epoch whose weights were kept (0: the untrained model); None without validation: the last.
     stopped : bool

@@ -23,11 +23,11 @@ def _compiled(model: keras.Model) -> Callable[[Any], Any]:
     import tensorflow as tf
 
     if model not in _COMPILED:
-        reference = weakref.ref(model)
+        reference = weakref.proxy(model)  # the cache must not keep its own keys alive
 
         @tf.function(jit_compile=False, reduce_retracing=True)
         def forward(inputs: Any) -> Any:
-            return reference()(inputs, training=False)
+            return reference(inputs, training=False)
 
         _COMPILED[model] = forward
     return _COMPILED[model]

@@ -1,7 +1,7 @@
 """The training loop: one for one processor, several devices and several hosts.
 
-Keras 3's own ``fit`` fails under MultiWorkerMirroredStrategy (keras#20585, keras#20329), so this loop owns the
-step: gradients of the per-example loss summed and divided by the global batch, on public API alone.
+Keras 3's own ``fit`` fails under MultiWorkerMirroredStrategy (keras#20585, keras#20329), so this loop owns
+the step: gradients of the per-example loss summed and divided by the global batch, on public API alone.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ def fit(
         hold for it). A model is trained in place.
     train, validate : tuple or Source
         ``(inputs, targets)`` or ``(inputs, targets, weights)`` in memory, or a `Source` that reads on demand.
-        With `validate`, the weights of the epoch with the lowest validation loss are kept, the untrained model
-        (epoch 0) included.
+        With `validate`, the weights of the epoch with the lowest validation loss are kept, the untrained
+        model (epoch 0) included.
     loss : callable
         ``loss(target, prediction) -> (batch,)``, one value per example, as `esai_core.nn.make_loss` gives.
     config : TrainConfig
@@ -97,8 +97,8 @@ def fit(
     metrics : mapping of str to callable
         Further ``metric(target, prediction) -> (batch,)`` of the validation examples, for the history.
     augment : callable, optional
-        ``augment(inputs, targets, seed) -> (inputs, targets)`` on one training example, in TensorFlow operations
-        that take `seed` (``tf.random.stateless_...``).
+        ``augment(inputs, targets, seed) -> (inputs, targets)`` on one training example, in TensorFlow
+        operations that take `seed` (``tf.random.stateless_...``).
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM (what Slurm sends before it takes a node back) as a request to stop between two steps."""
+"""Ctrl-C and SIGTERM (sent by Slurm before it takes a node back): requests to stop between two steps."""
 
 from __future__ import annotations
 

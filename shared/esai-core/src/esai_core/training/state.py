@@ -70,7 +70,7 @@ class State:
         return self.stopped or self.epoch >= self.config.epochs
 
     def until_due(self) -> int:
-        """Steps until the next checkpoint is due."""
+        """Count the steps until the next checkpoint is due."""
         every = self.config.checkpoint_every or self.per_epoch
         return max(self.saved_step + every - self.step, 1)
 
@@ -97,7 +97,7 @@ class State:
         self.step += len(losses)
 
     def end_epoch(self, scores: dict[str, float], seconds: float) -> None:
-        """Add a row to the history, keep the weights if they are the best, and see whether patience is over."""
+        """Add a row to the history, keep the weights if they are the best, see whether patience is over."""
         loss = self._mean_loss() if self.losses else math.nan
         number = len(self.rows)
         rate = float(self.optimizer.learning_rate)

@@ -71,6 +71,7 @@ def make_train_steps(
         The losses are the means over the global batches, float32 of shape (count,).
     """
     replicas = strategy.num_replicas_in_sync
+    momentum = config.ema or 0.0
 
     def replica_step(inputs: Any, targets: Any, weights: Any) -> Any:
         batch = (inputs, targets, weights)
@@ -81,7 +82,7 @@ def make_train_steps(
             gradients = _clip_global(gradients, config.clip_norm, replicas)
         optimizer.apply(gradients, model.trainable_variables)
         for average, variable in zip(averages, model.trainable_variables, strict=bool(averages)):
-            average.assign(config.ema * average + (1.0 - config.ema) * variable.value)
+            average.assign(momentum * average + (1.0 - momentum) * variable.value)
         return value
 
     @tf.function(jit_compile=False)
