@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -68,10 +69,10 @@ def undeclared(package: repo.Package) -> list[str]:
     ]
 
 
-def main(root: Path = repo.ROOT) -> int:
-    """Check every package; 1 where one does not hold."""
+def main(root: Path = repo.ROOT, names: Sequence[str] = ()) -> int:
+    """Check every package, or those called `names`; 1 where one does not hold."""
     failed = 0
-    for package in repo.packages(root):
+    for package in [repo.find(name, root) for name in names] or repo.packages(root):
         print(f"{package.name}:", flush=True)
         done = subprocess.run([sys.executable, "-m", *command(package)], cwd=package.folder)
         missing = undeclared(package)
@@ -81,4 +82,4 @@ def main(root: Path = repo.ROOT) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(names=sys.argv[1:]))
