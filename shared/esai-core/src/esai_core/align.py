@@ -35,7 +35,7 @@ def aligned(
     """Return `other` in the order of the coordinates of `main`, or refuse.
 
     Nothing is dropped, filled or interpolated: every dimension of `other` is one of `main`, with the same
-    values, but for those named in `free`. Another order of the same values is put right; floats may differ by
+    values and chunks, but for those named in `free`. Another order of the same values is put right; floats may differ by
     single precision's rounding.
 
     Raises
@@ -60,6 +60,8 @@ def aligned(
     for dim in other.dims:
         if dim not in free:
             other = _same_order(main, other, dim, names)
+    if main.chunks is not None and other.chunks is not None:
+        other = other.chunk({dim: main.chunksizes[dim] for dim in other.dims if dim not in free})
     if "valid_time" in main.coords and "valid_time" in other.coords:
         here, there = main["valid_time"], other["valid_time"]
         if set(here.dims) == set(there.dims) and not np.array_equal(here, there.transpose(*here.dims)):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -25,7 +27,7 @@ def fields(draw: st.DrawFn) -> xr.DataArray:
     )
 
 
-TRANSFORMS = {
+TRANSFORMS: dict[str, Callable[[xr.DataArray], Standardiser | Anomaliser]] = {
     "standardiser": lambda da: Standardiser.fit(da, dim="time"),
     "anomaliser": lambda da: Anomaliser.fit(da),
     "trend": lambda da: Anomaliser.fit(da, group=None, trend=True),
