@@ -58,17 +58,11 @@ def run(folder: Path, *arguments: str) -> None:
 def test_a_new_package_passes_every_check(copy: Path) -> None:
     run(copy, "tools/new_package.py", "esai-probe", "--summary", SUMMARY)
     assert (copy / "ci/constraints/esai-probe.txt").is_file()
-    run(
-        copy,
-        "-m",
-        "nox",
-        "-s",
-        "lint",
-        "contracts",
-        "types(esai-probe)",
-        "tests(esai-probe)",
-        "demo(esai-probe)",
-    )
+    run(copy, "-m", "ruff", "check", "packages/esai-probe")
+    run(copy, "-m", "ruff", "format", "--check", "packages/esai-probe")
+    run(copy, "tools/check_files.py")
+    run(copy, "tools/check_dependencies.py", "esai-probe")
+    run(copy, "-m", "nox", "-s", "contracts", "types(esai-probe)", "tests(esai-probe)", "demo(esai-probe)")
     assert (copy / "runs/demo-esai-probe/report.html").is_file()
     rules = ["tools/tests/test_pyprojects.py", "tools/tests/test_imports.py"]
     run(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", *rules)
