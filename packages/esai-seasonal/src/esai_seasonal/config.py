@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from esai_core.config import Config, DataPath, Section
 from esai_core.training.config import TrainConfig
@@ -24,6 +24,9 @@ BASELINES = (
     "emos",
 )
 SUPERRESOLUTION = ("bilinear", "bicubic", "residual_climatology")
+
+SUPERRESOLUTION_TRAINING = {"epochs": 20, "batch_size": 16, "learning_rate": 2e-3, "weight_decay": 1e-3}
+"""Defaults of ``[train]`` where fine fields are learnt from coarse ones."""
 
 Method = Literal[
     "raw",
@@ -90,7 +93,7 @@ class ModelConfig(Section):
     width: Annotated[int, Field(ge=1, le=512)] = 8
     """Channels of the network."""
     select_by: Literal["crps", "crps_fair", "rmse"] = "crps"
-    """Score of the validation starts by which the method to deliver is chosen."""
+    """Score of the validation starts by which the method to deliver is chosen (super-resolution: rmse)."""
 
 
 class TrainSection(TrainConfig):
@@ -119,6 +122,14 @@ class SeasonalConfig(Config):
     split: SplitConfig
     model: ModelConfig = ModelConfig()
     train: TrainSection = TrainSection()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_the_task(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("task") == "superresolution":
+            given = {**given, "train": {**SUPERRESOLUTION_TRAINING, **given.get("train", {})}}
+            given["model"] = {"select_by": "rmse", **given.get("model", {})}
+        return given
 
     @model_validator(mode="after")
     def _fits_the_task(self) -> SeasonalConfig:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -42,6 +43,18 @@ class Static:
     orography: xr.DataArray | None = None
     roughness: xr.DataArray | None = None
     land: xr.DataArray | None = None
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Arrays for a file."""
+        fields = {name: getattr(self, name) for name in STATIC_NAMES}
+        return {f"static_{name}": da.values for name, da in fields.items() if da is not None}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Static:
+        """Undo `arrays`; the grid is taken from the arrays `latitude` and `longitude` beside them."""
+        coords = {"latitude": arrays["latitude"], "longitude": arrays["longitude"]}
+        found = {name: arrays[f"static_{name}"] for name in STATIC_NAMES if f"static_{name}" in arrays}
+        return cls(**{k: xr.DataArray(v, dims=tuple(coords), coords=coords) for k, v in found.items()})
 
 
 @dataclass(frozen=True)

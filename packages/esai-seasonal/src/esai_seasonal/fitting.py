@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from esai_seasonal.data import Data, on_fine_grid
 from esai_seasonal.methods.correction import Correction
 from esai_seasonal.scoring import VALIDATION_SCORES, scores
 
-__all__ = ["Fitted", "Selection", "fit", "fit_classical", "load_fitted", "predict_all", "save_fitted", "select"]
+__all__ = ["Fitted", "Selection", "best_of", "fit", "fit_classical", "load_fitted", "predict_all", "save_fitted", "select"]
 
 log = logging.getLogger(__name__)
 
@@ -48,10 +48,25 @@ class Selection:
     validation: dict[str, dict[str, float | None]]
     network_wins: bool | None = None
 
+    def as_dict(self, methods: Sequence[str]) -> dict[str, Any]:
+        """Content of selection.json; `methods` are those that were refitted."""
+        return {
+            "delivered": self.delivered,
+            "score": self.score,
+            "network_wins": self.network_wins,
+            "methods": list(methods),
+            "validation": self.validation,
+        }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Selection:
+        """Undo `as_dict`."""
+        return cls(content["delivered"], content["score"], content["validation"], content["network_wins"])
+
     @property
     def best_baseline(self) -> str:
         """The best method that is no network."""
-        return _best({k: v for k, v in self.validation.items() if k != "network"}, self.score)
+        return best_of({k: v for k, v in self.validation.items() if k != "network"}, self.score)
 
 
 @dataclass(frozen=True)
@@ -122,15 +137,16 @@ def predict_all(fitted: Fitted, hindcast: xr.DataArray, data: Data) -> dict[str,
 def select(predictions: dict[str, xr.DataArray], truth: xr.DataArray, score: str) -> Selection:
     """Choose the method with the best score on the validation starts."""
     table = scores(predictions, truth, names=VALIDATION_SCORES)["scores"]
-    best = _best(table, score)
+    best = best_of(table, score)
     wins = (best == "network") if "network" in table else None
     if wins is False:
         log.info("the network does not beat %s on the validation starts: %s is delivered", best, best)
     return Selection(best, score, table, wins)
 
 
-def _best(table: dict[str, dict[str, float | None]], score: str) -> str:
+def best_of(table: dict[str, dict[str, float | None]], score: str) -> str:
     better = get_score(score).better
+    """Give the method with the best score of a table ``{method: {score: value}}``."""
     best = None
     for name, row in table.items():
         if row[score] is not None and (best is None or better(row[score], table[best][score])):
@@ -195,13 +211,7 @@ def save_fitted(fitted: Fitted, path: Callable[[str], Path]) -> None:
     if fitted.network is not None:
         fitted.network.save(path("models/network/network.npz").parent)
     if fitted.selection is not None:
-        content = {
-            "delivered": fitted.selection.delivered,
-            "score": fitted.selection.score,
-            "network_wins": fitted.selection.network_wins,
-            "methods": list(fitted.methods),
-            "validation": fitted.selection.validation,
-        }
+        content = fitted.selection.as_dict(fitted.methods)
         path("selection.json").write_text(json.dumps(content, indent=1))
 
 
@@ -214,5 +224,5 @@ def load_fitted(find: Callable[[str], Path]) -> Fitted:
         from esai_seasonal.network import load_network
 
         network = load_network(find("models/network"))
-    selection = Selection(content["delivered"], content["score"], content["validation"], content["network_wins"])
+    selection = Selection.from_dict(content)
     return Fitted({name: Correction.load(find(f"models/{name}.npz")) for name in names}, network, selection)

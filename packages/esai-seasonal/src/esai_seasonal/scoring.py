@@ -160,7 +160,7 @@ def diagnose(
         error.append(((mean - truth) ** 2).mean(("start", "lead")) ** 0.5)
         ranks.append(rank_histogram(forecast, truth, seed=seed).compute())
         curves.append(reliability(exceedance(forecast, upper_tercile), event, bins=10).compute())
-        spectra.append(_spectrum(forecast.isel(number=0)))
+        spectra.append(_spectrum(forecast.isel(number=0, drop=True)))
         out[f"example_{'raw' if name == 'raw' else 'delivered'}"] = mean.isel(start=-1, lead=0).reset_coords(drop=True)
     method = xr.DataArray(shown, dims="method", name="method")
     out["bias_map"], out["rmse_map"] = xr.concat(bias, method), xr.concat(error, method)

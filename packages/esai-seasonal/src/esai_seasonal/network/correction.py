@@ -240,10 +240,7 @@ class CorrectionNetwork:
         """Write weights, scaling and static fields to one file without pickled objects."""
         folder.mkdir(parents=True, exist_ok=True)
         arrays = {"latitude": self.latitude, "longitude": self.longitude, **self.scaling.arrays()}
-        for name in ("orography", "roughness", "land"):
-            static = getattr(self.static, name)
-            if static is not None:
-                arrays[f"static_{name}"] = static.values
+        arrays |= self.static.arrays()
         for number, model in enumerate(self.models):
             arrays |= {f"model_{number}/{i}": w for i, w in enumerate(model.get_weights())}
         meta = {
@@ -260,23 +257,10 @@ class CorrectionNetwork:
     def load(cls, folder: Path) -> CorrectionNetwork:
         """Read what `save` wrote."""
         arrays, meta = read_checkpoint(folder / "network.npz")
-        coords = {"latitude": arrays["latitude"], "longitude": arrays["longitude"]}
-        static = Static(
-            **{
-                name: xr.DataArray(arrays[f"static_{name}"], dims=tuple(coords), coords=coords)
-                for name in ("orography", "roughness", "land")
-                if f"static_{name}" in arrays
-            }
-        )
-        models = []
-        for number in range(meta["models"]):
-            model = varying.build(**meta["shape"])
-            model.set_weights([arrays[f"model_{number}/{i}"] for i in range(len(model.get_weights()))])
-            models.append(model)
-        scaling = Scaling.from_arrays(arrays)
-        return cls(
-            models, meta["shape"], scaling, static, coords["latitude"], coords["longitude"], meta["kind"], meta["units"]
-        )
+        models = varying.rebuilt(meta["shape"], arrays, meta["models"])
+        scaling, static = Scaling.from_arrays(arrays), Static.from_arrays(arrays)
+        place = (arrays["latitude"], arrays["longitude"])
+        return cls(models, meta["shape"], scaling, static, *place, meta["kind"], meta["units"])
 
 
 def _area(latitude: np.ndarray, columns: int) -> np.ndarray:

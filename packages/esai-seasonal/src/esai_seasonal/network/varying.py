@@ -14,14 +14,14 @@ doi:10.1111/j.2517-6161.1993.tb01939.x). The coefficients start at zero: an untr
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from esai_core.nn._keras import keras, ops
 from esai_core.nn.layers import Pad
 
-__all__ = ["build", "crps_l1", "ensemble_scores", "l1_l2"]
+__all__ = ["build", "crps_l1", "ensemble_scores", "l1_l2", "normal_members", "rebuilt"]
 
 L = keras.layers
 
@@ -150,3 +150,13 @@ def normal_members(n: int) -> np.ndarray:
     from scipy.special import ndtri
 
     return ndtri((np.arange(n) + 0.5) / n) if n > 1 else np.zeros(1)
+
+
+def rebuilt(shape: dict[str, int], arrays: Mapping[str, np.ndarray], count: int) -> list[keras.Model]:
+    """Build `count` networks and set their weights from the arrays ``model_0/0``, ``model_0/1`` ..."""
+    models = []
+    for number in range(count):
+        model = build(**shape)
+        model.set_weights([arrays[f"model_{number}/{i}"] for i in range(len(model.weights))])
+        models.append(model)
+    return models

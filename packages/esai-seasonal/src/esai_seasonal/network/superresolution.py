@@ -1,0 +1,360 @@
+"""Super-resolution: interpolation, residual climatology and the network that refines it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from esai_core.errors import InputError, UsageError, nearest
+from esai_core.grid import Grid, area_weights, coarsen_nodes, regrid
+from esai_core.training.files import read_checkpoint, write_checkpoint
+
+from esai_seasonal.data import Static
+from esai_seasonal.network.bicubic import bicubic
+
+__all__ = ["METHODS", "SuperResolution", "groups_of"]
+
+METHODS = ("bilinear", "bicubic", "residual_climatology", "network")
+FILTERS = 4
+BATCH = 128
+
+
+def groups_of(times: np.ndarray, period: str) -> np.ndarray:
+    """Class of each time in the residual climatology: its hour (0 to 23) or its month (0 to 11)."""
+    stamps = np.asarray(times).astype("datetime64[h]")
+    if period == "hour":
+        return (stamps - stamps.astype("datetime64[D]")).astype(int)
+    return stamps.astype("datetime64[M]").astype(int) % 12
+
+
+def period_of(times: np.ndarray) -> str:
+    """Give "hour" for times less than a day apart, else "month"."""
+    step = np.median(np.diff(np.sort(np.asarray(times).astype("datetime64[s]")))).astype("timedelta64[s]")
+    return "hour" if step < np.timedelta64(1, "D") else "month"
+
+
+@dataclass(frozen=True)
+class Climate:
+    """Statistics of the training fields, by class of time.
+
+    Attributes
+    ----------
+    residual, mean : ndarray
+        Mean of fine minus bilinear, and of bilinear, ``(class, latitude, longitude)``; 0 for a class without fields.
+    scale : ndarray
+        Standard deviation of the residual about its mean, ``(latitude, longitude)``.
+    count : ndarray
+        Fields of each class.
+    numbers : ndarray
+        Standard deviation of the bilinear anomalies; mean and standard deviation of the bilinear fields.
+    """
+
+    residual: np.ndarray
+    mean: np.ndarray
+    scale: np.ndarray
+    count: np.ndarray
+    numbers: np.ndarray
+
+    @classmethod
+    def of(cls, fine: np.ndarray, smooth: np.ndarray, group: np.ndarray, classes: int) -> Climate:
+        """Fit on training fields and their bilinear versions, both ``(time, latitude, longitude)``."""
+        residual = fine - smooth
+        count = np.bincount(group, minlength=classes)
+        maps = []
+        for values in (residual, smooth):
+            found = np.zeros((classes, *values.shape[1:]))
+            for g in np.flatnonzero(count):
+                found[g] = _mean(values[group == g])
+            maps.append(found)
+        scale = np.sqrt(_mean((residual - maps[0][group]) ** 2))
+        spread = np.nanstd(smooth - maps[1][group])
+        numbers = np.array([spread, np.nanmean(smooth), np.nanstd(smooth)])
+        return cls(maps[0], maps[1], scale, count, numbers)
+
+    @property
+    def level(self) -> float:
+        """Mean of `scale` over the cells that vary."""
+        present = np.isfinite(self.scale) & (self.scale > 0)
+        return float(self.scale[present].mean()) if present.any() else 1.0
+
+    def without(self, own: np.ndarray, group: np.ndarray) -> np.ndarray:
+        """Residual climatology of some fields without their own residual ``own (time, latitude, longitude)``."""
+        n = self.count[group][:, None, None].astype(float)
+        others = (self.residual[group] * n - own) / np.maximum(n - 1, 1)
+        return np.where(n > 1, others, self.residual[group])
+
+
+def _mean(x: np.ndarray) -> np.ndarray:
+    present = np.isfinite(x)
+    n = present.sum(0)
+    return np.divide(np.where(present, x, 0.0).sum(0, dtype=float), n, out=np.full(n.shape, np.nan), where=n > 0)
+
+
+@dataclass(frozen=True)
+class SuperResolution:
+    """Fine fields from coarse ones that share their nodes.
+
+    Attributes
+    ----------
+    grid : Grid
+        The fine grid.
+    factor : int
+        Fine steps per coarse step.
+    period : {"hour", "month"}
+        What the residual climatology is sorted by.
+    climate : Climate
+        Statistics of the training fields.
+    static : Static
+        Static fields of the fine grid.
+    models : list
+        Networks whose outputs are averaged; empty without.
+    shape : dict
+        Arguments of `esai_seasonal.network.varying.build`.
+    history : list of dict
+        Losses of the training.
+    """
+
+    grid: Grid
+    factor: int
+    period: str
+    climate: Climate
+    static: Static = field(default_factory=Static)
+    models: list[Any] = field(default_factory=list)
+    shape: dict[str, int] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Methods that `predict` knows."""
+        return METHODS if self.models else METHODS[:-1]
+
+    @classmethod
+    def fit(cls, fine: xr.DataArray, *, factor: int, static: Static | None = None) -> SuperResolution:
+        """Fit the residual climatology on fine fields alone; `train` adds the networks.
+
+        Parameters
+        ----------
+        fine : DataArray
+            ``(time, latitude, longitude)``; sizes ``(n - 1) * factor + 1``. They are coarsened by taking the shared nodes.
+        factor : int
+            Fine steps per coarse step.
+        static : Static, optional
+            Orography and land of the fine grid.
+
+        Raises
+        ------
+        InputError
+            If the sizes do not fit the factor.
+        """
+        grid = Grid.from_dataset(fine)
+        period = period_of(fine["time"].values)
+        group = groups_of(fine["time"].values, period)
+        smooth = regrid(coarsen_nodes(fine, factor), grid).values
+        climate = Climate.of(fine.values.astype(float), smooth.astype(float), group, _classes(period))
+        return cls(grid, factor, period, climate, static or Static())
+
+    def train(
+        self,
+        fine: xr.DataArray,
+        *,
+        config: Any,
+        networks: int,
+        width: int,
+        folder: Path,
+        resume: bool = False,
+    ) -> SuperResolution:
+        """Train networks on the fields of the fit; parameters as of `CorrectionNetwork.fit`."""
+        from esai_core.training import fit as run_training
+
+        from esai_seasonal.network import varying
+
+        group = groups_of(fine["time"].values, self.period)
+        smooth = regrid(coarsen_nodes(fine, self.factor), self.grid).values
+        goal = fine.values.astype(float)
+        base = smooth + self.climate.without(goal - smooth, group)
+        target = ((goal - base) / self.climate.level)[..., None].astype("float32")
+        conditions = self._conditions()
+        examples = Fields(conditions, group, self._predictors(smooth, group), target)
+        shape = {
+            "conditions": conditions.shape[-1],
+            "predictors": examples.predictors.shape[-1],
+            "width": width,
+            "filters": FILTERS,
+        }
+        area = np.asarray(area_weights(self.grid.latitude))[:, None] * np.ones(self.grid.shape[1])
+        models, history = [], []
+        for number in range(networks):
+            found = run_training(
+                lambda: varying.build(**shape),
+                examples,
+                loss=varying.l1_l2(area / area.mean()),
+                config=config.model_copy(update={"seed": config.seed + number}),
+                folder=folder / f"superresolution_{number}",
+                resume=resume,
+            )
+            models.append(found.model)
+            history += [{"network": number, **row} for row in found.rows]
+        return replace(self, models=models, shape=shape, history=history)
+
+    def _conditions(self) -> np.ndarray:
+        """Maps per class of time, ``(class, latitude, longitude, channel)``."""
+        classes = _classes(self.period)
+        full = (classes, *self.grid.shape)
+        phase = 2 * np.pi * np.arange(classes) / classes
+        maps = [
+            np.broadcast_to(f(k * phase)[:, None, None], full) for k in (1, 2) for f in (np.sin, np.cos)
+        ]
+        scale = self.climate.level
+        for values, unit, unit_of_rest in self._statics():
+            maps.append(np.broadcast_to(values / unit, full))
+            if unit_of_rest:
+                smooth = self._smooth(values)
+                maps.append(np.broadcast_to((values - smooth) / unit_of_rest, full))
+        maps.append(np.nan_to_num(self.climate.residual / scale))
+        maps.append(np.broadcast_to(np.log(np.nan_to_num(self.climate.scale) / scale + 0.05), full))
+        for axis in np.indices(self.grid.shape):
+            middle = (self.factor - 1) / 2
+            maps.append(np.broadcast_to((axis % self.factor - middle) / middle, full))
+        return np.stack(maps, axis=-1).astype("float32")
+
+    def _statics(self) -> Iterator[tuple[np.ndarray, float, float]]:
+        for da, unit, rest in (
+            (self.static.orography, 300.0, 200.0),
+            (self.static.roughness, 100.0, 0.0),
+            (self.static.land, 1.0, 1.0),
+        ):
+            if da is not None:
+                yield da.values.astype(float), unit, rest
+
+    def _smooth(self, values: np.ndarray) -> np.ndarray:
+        """Static field as interpolation of its nodes would give it."""
+        da = xr.DataArray(values, dims=("latitude", "longitude"), coords=self.grid.coords())
+        return regrid(coarsen_nodes(da, self.factor), self.grid).values
+
+    def _predictors(self, smooth: np.ndarray, group: np.ndarray) -> np.ndarray:
+        spread, mean, deviation = self.climate.numbers
+        anomaly = np.nan_to_num((smooth - self.climate.mean[group]) / spread)
+        level = np.nan_to_num((smooth - mean) / deviation)
+        domain = np.broadcast_to(anomaly.mean((1, 2), keepdims=True), anomaly.shape)
+        return np.stack([anomaly, level, domain], axis=-1).astype("float32")
+
+    def predict(self, coarse: xr.DataArray, times: np.ndarray, *, method: str = "network") -> xr.DataArray:
+        """Refine coarse fields.
+
+        Parameters
+        ----------
+        coarse : DataArray
+            ``(sample, latitude, longitude)`` on the nodes shared with the fine grid.
+        times : ndarray
+            Time of each sample, by whose hour or month the residual climatology is chosen.
+        method : str
+            One of `methods`.
+
+        Raises
+        ------
+        InputError
+            The coarse grid does not share its nodes with the fine one, or a time's class had no training fields.
+        """
+        if method not in self.methods:
+            raise UsageError(f"unknown method {method!r}", remedy=nearest(method, self.methods))
+        self._check_nodes(coarse)
+        if method == "bicubic":
+            return bicubic(coarse, self.grid, self.factor)
+        smooth = regrid(coarse, self.grid)
+        if method == "bilinear":
+            return smooth
+        group = groups_of(times, self.period)
+        unknown = sorted(set(group.tolist()) - set(np.flatnonzero(self.climate.count).tolist()))
+        if unknown:
+            raise InputError(f"no training field for the {self.period} {unknown[0]}", remedy="widen split.train")
+        values = smooth.values.astype(float)
+        out = values + self.climate.residual[group]
+        if method == "network":
+            out = out + self._refinement(values, group)
+        return smooth.copy(data=out.astype("float32"))
+
+    def _refinement(self, smooth: np.ndarray, group: np.ndarray) -> np.ndarray:
+        from esai_core.training import predict as forward
+
+        conditions = self._conditions()
+        out = np.zeros(smooth.shape)
+        for first in range(0, len(smooth), BATCH):
+            some = slice(first, first + BATCH)
+            inputs = {
+                "conditions": conditions[group[some]],
+                "predictors": self._predictors(smooth[some], group[some]),
+            }
+            for model in self.models:
+                out[some] += forward(model, inputs, batch_size=BATCH)[..., 0] / len(self.models)
+        return out * self.climate.level
+
+    def _check_nodes(self, coarse: xr.DataArray) -> None:
+        for name, fine in (("latitude", self.grid.latitude), ("longitude", self.grid.longitude)):
+            nodes = fine[:: self.factor]
+            if coarse.sizes[name] != nodes.size or not np.allclose(coarse[name].values, nodes, atol=1e-3):
+                raise InputError(
+                    f"the coarse {name}s are not every {self.factor}th of the fine ones",
+                    remedy=f"expected {nodes.size} from {nodes[0]:g} to {nodes[-1]:g}",
+                )
+
+    def save(self, folder: Path) -> None:
+        """Write statistics, static fields and weights to one file without pickled objects."""
+        folder.mkdir(parents=True, exist_ok=True)
+        arrays = {"latitude": self.grid.latitude, "longitude": self.grid.longitude}
+        arrays |= {name: getattr(self.climate, name) for name in ("residual", "mean", "scale", "count", "numbers")}
+        arrays |= self.static.arrays()
+        for number, model in enumerate(self.models):
+            arrays |= {f"model_{number}/{i}": w for i, w in enumerate(model.get_weights())}
+        meta = {
+            "network": "superresolution",
+            "format": 1,
+            "factor": self.factor,
+            "period": self.period,
+            "shape": self.shape,
+            "models": len(self.models),
+        }
+        write_checkpoint(folder / "network.npz", arrays, meta)
+
+    @classmethod
+    def load(cls, folder: Path) -> SuperResolution:
+        """Read what `save` wrote."""
+        arrays, meta = read_checkpoint(folder / "network.npz")
+        grid = Grid(arrays["latitude"], arrays["longitude"])
+        climate = Climate(*(arrays[name] for name in ("residual", "mean", "scale", "count", "numbers")))
+        static = Static.from_arrays(arrays)
+        models = []
+        if meta["models"]:
+            from esai_seasonal.network import varying
+
+            models = varying.rebuilt(meta["shape"], arrays, meta["models"])
+        return cls(grid, meta["factor"], meta["period"], climate, static, models, meta["shape"])
+
+
+def _classes(period: str) -> int:
+    return 24 if period == "hour" else 12
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Training fields read by number (`esai_core.training.Source`); conditions are kept once per class of time."""
+
+    conditions: np.ndarray
+    group: np.ndarray
+    predictors: np.ndarray
+    target: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.group)
+
+    def order(self, epoch: int, seed: int) -> np.ndarray:
+        """Shuffle the fields for an epoch."""
+        return np.random.default_rng([seed, epoch]).permutation(len(self))
+
+    def read(self, numbers: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Give inputs and targets of some fields."""
+        inputs = {"conditions": self.conditions[self.group[numbers]], "predictors": self.predictors[numbers]}
+        return inputs, self.target[numbers]
