@@ -2,70 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from esai_core.align import aligned
-from esai_core.errors import InputError, UsageError, nearest
-from esai_core.verify._average import checked_weights, mean
-from esai_core.verify.deterministic import error
-from esai_core.verify.ensemble import crps, crps_fair, ensemble_moments, spread_skill_of
-from esai_core.verify.probability import exceedance, exceeds, rps_cases
-from esai_core.verify.registry import Score, get_score, skill_score
+from esai_core.errors import UsageError, nearest
+from esai_core.verify._entries import Entries, Method, Sample, bare, common_sample, entry
+from esai_core.verify.registry import get_score
 
-
-class _Method:
-    """One method's forecast, and the fields that its scores are means of, each made once."""
-
-    def __init__(self, name: str, forecast: xr.DataArray, member: str, category: str) -> None:
-        self.name, self.forecast, self.member, self.category = name, forecast, member, category
-        self._crps: dict[bool, xr.DataArray] = {}
-        self.form = (
-            "ensemble" if member in forecast.dims else "categories" if category in forecast.dims else "value"
-        )
-
-    @property
-    def case(self) -> xr.DataArray:
-        """The forecast without its members or categories: dimensions, coordinates and units of the cases."""
-        core = {"ensemble": self.member, "categories": self.category}.get(self.form)
-        return self.forecast if core is None else self.forecast.isel({core: 0}, drop=True)
-
-    @cached_property
-    def moments(self) -> xr.Dataset:
-        if self.form == "ensemble":
-            return ensemble_moments(self.forecast, member=self.member)
-        there = self.forecast.notnull()
-        nothing = xr.full_like(self.forecast, np.nan, dtype=np.float64)
-        return xr.Dataset({"mean": self.forecast, "variance": nothing, "members": there.astype(np.float64)})
-
-    @property
-    def valid(self) -> xr.DataArray:
-        if self.form == "categories":
-            return self.forecast.notnull().all([self.category])
-        return self.moments["mean"].notnull()
-
-    @property
-    def value(self) -> xr.DataArray:
-        return self.moments["mean"]
-
-    def crps(self, observed: xr.DataArray, *, fair: bool) -> xr.DataArray:
-        if fair not in self._crps:
-            if self.form == "ensemble":
-                score = crps_fair if fair else crps
-                self._crps[fair] = score(self.forecast, observed, member=self.member, dim=())
-            else:
-                absolute = abs(error(self.forecast, observed))
-                self._crps[fair] = absolute * np.nan if fair else absolute
-        return self._crps[fair]
-
-    def above(self, threshold: float | xr.DataArray) -> xr.DataArray:
-        if self.form == "ensemble":
-            return exceedance(self.forecast, threshold, member=self.member)
-        return exceeds(self.forecast, threshold)
+# Dimensions of cases stacked by the group they belong to.
+_GROUP, _WITHIN = "_group", "_within"
 
 
 def score_table(
@@ -124,7 +73,7 @@ def score_table(
         If coordinates, units or category labels differ, or no case is common to all.
     """
     wanted = [get_score(name) for name in scores]
-    methods = {name: _Method(name, values, member, category) for name, values in forecasts.items()}
+    methods = {name: Method(name, values, member, category) for name, values in forecasts.items()}
     if not methods:
         raise UsageError("no forecast to score")
     options = {
@@ -139,195 +88,82 @@ def score_table(
                 raise UsageError(f"the score {score.name} is not one of {method.form} forecasts", where=name)
     if reference is not None and reference not in methods:
         raise UsageError(f"the reference {reference!r} is no method", remedy=f"one of {', '.join(methods)}")
-    sample = _common_sample(methods, observed, climatology, weights, category)
+    sample = common_sample(methods, observed, climatology, weights, category)
+    if climatology is not None:
+        options["climatology"] = aligned(
+            sample.valid, climatology, names=("observed", "climatology"), units=False
+        )
     entries = {
-        name: {score.name: _entry(score, method, methods, sample, options) for score in wanted}
+        name: {score.name: entry(score, method, methods, sample, options) for score in wanted}
         for name, method in methods.items()
+    }
+    entries = {
+        name: {key: ([bare(field) for field in fields], make) for key, (fields, make) in row.items()}
+        for name, row in entries.items()
     }
     lazy: dict[str, Any] = {
         "cases": sample.valid.sum(),
-        "scores": _rows(entries, lambda field: field, sample.weights),
+        "scores": _rows(entries, sample),
     }
     lazy |= {f"by_{name}": _groups(entries, name, sample) for name in by}
     return _numbers(lazy)
 
 
-class _Sample:
-    """The observations on the common sample, its weights, and the fields that scores compare with."""
-
-    def __init__(self, observed: xr.DataArray, valid: xr.DataArray, weights: xr.DataArray | None) -> None:
-        self.valid, self.weights = valid, weights
-        self.observed = observed.where(valid)
-
-
-def _common_sample(
-    methods: dict[str, _Method],
-    observed: xr.DataArray,
-    climatology: xr.DataArray | None,
-    weights: xr.DataArray | None,
-    category: str,
-) -> _Sample:
-    valid = observed.notnull()
-    if category in observed.dims:
-        valid = valid.all([category])
-    for name, method in methods.items():
-        method.forecast = aligned(
-            observed.isel({category: 0}, drop=True) if category in observed.dims else observed,
-            method.forecast,
-            names=("observed", name),
-            units=method.form != "categories",
-            free=(method.member, method.category),
-        )
-        lacking = [str(dim) for dim in valid.dims if dim not in method.case.dims]
-        if lacking:
-            raise InputError(
-                f"{name} lacks the dimension {', '.join(lacking)} of observed", remedy="broadcast it first"
-            )
-        valid = valid & method.valid
-    if climatology is not None:
-        valid = valid & aligned(valid, climatology, names=("observed", "climatology"), units=False).notnull()
-    if valid.chunks is None and not bool(valid.any()):
-        raise InputError(
-            "no case is common to the observations and all forecasts",
-            where=", ".join(methods),
-            remedy="check NaN",
-        )
-    return _Sample(observed, valid, None if weights is None else checked_weights(valid, weights))
-
-
-#: The fields of a score, and the function that makes the score of them, dimensions and weights.
-_Entry = tuple[list[xr.DataArray], Callable[..., xr.DataArray]]
-
-
-def _entry(
-    score: Score, method: _Method, methods: dict[str, _Method], sample: _Sample, options: dict[str, Any]
-) -> _Entry:
-    base = methods.get(options["reference"])
-    if score.kind == "value":
-        return _value_entry(score, method, base, sample, options)
-    if score.kind == "ensemble":
-        return _ensemble_entry(score, method, base, sample)
-    if score.kind == "categories":
-        return _category_entry(score, method, base, sample)
-    event = exceeds(sample.observed, options["threshold"])
-    said = method.above(options["threshold"])
-    if score.kind == "event":
-        said = exceeds(method.value, options["threshold"])
-    return [said, event], lambda fields, dim, weights: score.function(*fields, dim=dim, weights=weights)
-
-
-def _value_entry(
-    score: Score, method: _Method, base: _Method | None, sample: _Sample, options: dict[str, Any]
-) -> _Entry:
-    further: dict[str, xr.DataArray] = {}
-    settings: dict[str, Any] = {}
-    if score.name == "acc":
-        further["climatology"] = options["climatology"]
-    if score.name == "d2":
-        settings["family"] = options["family"]
-        if base is not None:
-            further["reference"] = base.value
-    names = list(further)
-
-    def make(fields: list[xr.DataArray], dim: Any, weights: xr.DataArray | None) -> xr.DataArray:
-        more = dict(zip(names, fields[2:], strict=True))
-        return score.function(fields[0], fields[1], dim=dim, weights=weights, **more, **settings)
-
-    return [method.value, sample.observed, *further.values()], make
-
-
-def _mean_entry(cases: xr.DataArray, base: xr.DataArray | None) -> _Entry:
-    """Make a score that is a mean of cases or, with a base, the skill of that mean against the base's."""
-    if base is None:
-        return [cases], lambda fields, dim, weights: mean(fields[0], dim, weights)
-    return [cases, base], lambda fields, dim, weights: skill_score(
-        mean(fields[0], dim, weights), mean(fields[1], dim, weights)
-    )
-
-
-def _ensemble_entry(score: Score, method: _Method, base: _Method | None, sample: _Sample) -> _Entry:
-    if score.name in ("crps", "crps_fair", "crpss"):
-        fair = score.name == "crps_fair"
-        against = base.crps(sample.observed, fair=False) if base and score.name == "crpss" else None
-        return _mean_entry(method.crps(sample.observed, fair=fair), against)
-    moments = method.moments
-    if score.name == "spread":
-        variance = moments["variance"].where(sample.valid)
-        return [variance], lambda fields, dim, weights: mean(fields[0], dim, weights) ** 0.5
-    names = ("mean", "variance", "members")
-
-    def make(fields: list[xr.DataArray], dim: Any, weights: xr.DataArray | None) -> xr.DataArray:
-        return spread_skill_of(
-            xr.Dataset(dict(zip(names, fields[:3], strict=True))), fields[3], dim=dim, weights=weights
-        )
-
-    return [*(moments[name] for name in names), sample.observed], make
-
-
-def _category_entry(score: Score, method: _Method, base: _Method | None, sample: _Sample) -> _Entry:
-    members = method.forecast.coords.get("members") if score.name in ("rps_fair", "rpss_fair") else None
-    cases = rps_cases(method.forecast, sample.observed, category=method.category, members=members)
-    if score.name in ("rps", "rps_fair"):
-        return _mean_entry(cases, None)
-    if base is None:
-        size = method.forecast.sizes[method.category]
-        expected = xr.full_like(method.forecast, 1 / size, dtype=np.float64)
-    else:
-        expected = base.forecast
-    return _mean_entry(cases, rps_cases(expected, sample.observed, category=method.category))
-
-
-def _rows(
-    entries: dict[str, dict[str, _Entry]],
-    pick: Callable[[xr.DataArray], xr.DataArray],
-    weights: xr.DataArray | None,
-) -> dict[str, dict[str, xr.DataArray]]:
-    """Score the cases that `pick` selects from each field."""
-    weights = None if weights is None else pick(weights)
+def _rows(entries: Entries, sample: Sample) -> dict[str, dict[str, xr.DataArray]]:
     return {
-        method: {name: make([pick(f) for f in fields], None, weights) for name, (fields, make) in row.items()}
+        method: {name: make(fields, None, sample.weights) for name, (fields, make) in row.items()}
         for method, row in entries.items()
     }
 
 
-def _rows_along(
-    entries: dict[str, dict[str, _Entry]], dim: str, sample: _Sample
-) -> dict[str, dict[str, dict[str, xr.DataArray]]]:
-    """Score the cases of each value along a dimension, all values in one pass."""
-    rest = [d for d in sample.valid.dims if d != dim]
+def _groups(entries: Entries, name: str, sample: Sample) -> dict[str, dict[str, dict[str, xr.DataArray]]]:
+    """Repeat the table for each value of a dimension, or of a coordinate along one, in one pass."""
+    if name in sample.valid.dims:
+        labels, along, inner = sample.valid[name].values, name, list(sample.valid.dims)
+        pick = _same
+        pick_weights = _same
+    elif name in sample.valid.coords and sample.valid.coords[name].ndim == 1:
+        (dim,) = sample.valid.coords[name].dims
+        labels, codes = np.unique(sample.valid.coords[name].values, return_inverse=True)
+        positions, there = _stacked(codes)
+        along, inner = _GROUP, [_GROUP, _WITHIN, *(d for d in sample.valid.dims if d != dim)]
+
+        def pick_weights(field: xr.DataArray) -> xr.DataArray:
+            return field.isel({dim: positions}) if dim in field.dims else field
+
+        def pick(field: xr.DataArray) -> xr.DataArray:
+            return pick_weights(field).where(there) if dim in field.dims else field
+
+    else:
+        known = [str(c) for c in (*sample.valid.dims, *sample.valid.coords)]
+        raise UsageError(f"cannot group by {name!r}", remedy=nearest(name, known))
+    rest = [d for d in inner if d != along]
+    weights = None if sample.weights is None else pick_weights(sample.weights)
     rows = {
-        method: {name: make(fields, rest, sample.weights) for name, (fields, make) in row.items()}
+        method: {name: make([pick(f) for f in fields], rest, weights) for name, (fields, make) in row.items()}
         for method, row in entries.items()
     }
     return {
         _label(value): {
-            method: {name: values.isel({dim: i}, drop=True) for name, values in row.items()}
+            method: {name: values.isel({along: i}) for name, values in row.items()}
             for method, row in rows.items()
         }
-        for i, value in enumerate(sample.valid[dim].values)
+        for i, value in enumerate(labels)
     }
 
 
-def _groups(
-    entries: dict[str, dict[str, _Entry]], name: str, sample: _Sample
-) -> dict[str, dict[str, dict[str, xr.DataArray]]]:
-    """Repeat the table for each value of a dimension or of a coordinate along one."""
-    if name in sample.valid.dims:
-        return _rows_along(entries, name, sample)
-    if name not in sample.valid.coords or sample.valid.coords[name].ndim != 1:
-        known = [str(c) for c in (*sample.valid.dims, *sample.valid.coords)]
-        raise UsageError(f"cannot group by {name!r}", remedy=nearest(name, known))
-    labels = sample.valid.coords[name]
-    dim = labels.dims[0]
-    tables = {}
-    for value in np.unique(labels.values):
-        positions = np.flatnonzero(labels.values == value)
+def _same(field: xr.DataArray) -> xr.DataArray:
+    return field
 
-        def pick(field: xr.DataArray, positions: np.ndarray = positions) -> xr.DataArray:
-            return field.isel({dim: positions}) if dim in field.dims else field
 
-        tables[_label(value)] = _rows(entries, pick, sample.weights)
-    return tables
+def _stacked(codes: np.ndarray) -> tuple[xr.DataArray, xr.DataArray]:
+    """Return the positions of each group as rows, filled up with 0, and where they are real."""
+    order = np.argsort(codes, kind="stable")
+    size = np.bincount(codes)
+    there = np.arange(size.max()) < size[:, np.newaxis]
+    positions = np.zeros(there.shape, dtype=np.intp)
+    positions[there] = order
+    return xr.DataArray(positions, dims=(_GROUP, _WITHIN)), xr.DataArray(there, dims=(_GROUP, _WITHIN))
 
 
 def _label(value: Any) -> str:
