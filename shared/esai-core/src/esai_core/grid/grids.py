@@ -24,10 +24,13 @@ class Grid:
     ----------
     latitude, longitude : numpy.ndarray
         Degrees, monotonic, ascending or descending.
+    step : (float, float), optional
+        Spacing along an axis that has one point only, where it cannot be seen; 1 degree by default.
     """
 
     latitude: np.ndarray
     longitude: np.ndarray
+    step: tuple[float, float] = (1.0, 1.0)
 
     def __post_init__(self) -> None:
         for name in ("latitude", "longitude"):
@@ -63,7 +66,7 @@ class Grid:
     @property
     def spacing(self) -> tuple[float, float]:
         """Median distance of neighbouring latitudes and longitudes, degrees, positive."""
-        return spacing(self.latitude), spacing(self.longitude)
+        return spacing(self.latitude, self.step[0]), spacing(self.longitude, self.step[1])
 
     @property
     def is_global(self) -> bool:
@@ -74,12 +77,12 @@ class Grid:
     @cached_property
     def latitude_bounds(self) -> np.ndarray:
         """Bounds of the cells ``(latitude, 2)``, halfway between the points, cut at the poles."""
-        return np.clip(bounds(self.latitude), -90.0, 90.0)
+        return np.clip(bounds(self.latitude, self.step[0]), -90.0, 90.0)
 
     @cached_property
     def longitude_bounds(self) -> np.ndarray:
         """Bounds of the cells ``(longitude, 2)``, halfway between the points."""
-        return bounds(self.longitude)
+        return bounds(self.longitude, self.step[1])
 
     @cached_property
     def cell_area(self) -> xr.DataArray:
@@ -216,8 +219,7 @@ def check_finer(
 def align_longitude(longitude: np.ndarray, to: np.ndarray) -> np.ndarray:
     """Shift longitudes by whole turns to lie around the middle of others."""
     middle = 0.5 * (float(np.min(to)) + float(np.max(to)))
-    shifted = longitude - 360.0 * np.round((longitude - middle) / 360.0)
-    return np.asarray(np.round(shifted, 10))
+    return np.asarray(longitude - 360.0 * np.round((longitude - middle) / 360.0))
 
 
 def coarse_grid(fine: Grid, factor: int, *, kind: Literal["node", "cell"] = "node") -> Grid:
@@ -242,18 +244,18 @@ def coarse_grid(fine: Grid, factor: int, *, kind: Literal["node", "cell"] = "nod
             if values.size % factor:
                 raise InputError(f"{values.size} points of {name} are not a multiple of {factor}")
             axes.append(values.reshape(-1, factor).mean(1))
-    return Grid(*axes)
+    return Grid(axes[0], axes[1], (factor * fine.spacing[0], factor * fine.spacing[1]))
 
 
-def spacing(values: np.ndarray) -> float:
-    """Median step of a coordinate, positive; 1 for a single point."""
-    return float(np.median(np.abs(np.diff(values)))) if values.size > 1 else 1.0
+def spacing(values: np.ndarray, single: float = 1.0) -> float:
+    """Median step of a coordinate, positive; `single` for one point."""
+    return float(np.median(np.abs(np.diff(values)))) if values.size > 1 else single
 
 
-def bounds(values: np.ndarray) -> np.ndarray:
+def bounds(values: np.ndarray, single: float = 1.0) -> np.ndarray:
     """Bounds ``(n, 2)`` halfway between the points, and as far beyond the outer ones."""
     if values.size == 1:
-        return np.array([[values[0] - 0.5, values[0] + 0.5]])
+        return np.array([[values[0] - 0.5 * single, values[0] + 0.5 * single]])
     middle = 0.5 * (values[1:] + values[:-1])
     edges = np.concatenate([[2 * values[0] - middle[0]], middle, [2 * values[-1] - middle[-1]]])
     return np.stack([edges[:-1], edges[1:]], axis=1)

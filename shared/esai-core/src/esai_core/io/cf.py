@@ -220,7 +220,9 @@ def _sorted_horizontal(ds: xr.Dataset, *, where: str | None) -> xr.Dataset:
 
 def exact(values: np.ndarray) -> np.ndarray:
     """Coordinate values as float64, without the noise of a float32 file (0.1 and not 0.10000000149)."""
-    return np.round(values.astype(float), 5 if values.dtype.itemsize <= 4 else 10) + 0.0
+    if values.dtype == np.float32:  # the shortest decimal number that the float stands for
+        values = np.array([float(np.format_float_positional(v, unique=True)) for v in values])
+    return np.round(values.astype(float), 10) + 0.0
 
 
 def wrap_longitude(values: np.ndarray) -> np.ndarray:
