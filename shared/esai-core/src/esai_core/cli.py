@@ -268,7 +268,7 @@ def _guarded(prog: str, call: Callable[[argparse.Namespace], int | None], args: 
     except EsaiError as error:
         if args.verbose:
             traceback.print_exc()
-        return _fail(prog, error)
+        return _fail(prog, error, notes=getattr(error, "__notes__", []))
     except OSError as error:
         if args.verbose:
             traceback.print_exc()
@@ -283,8 +283,8 @@ def _guarded(prog: str, call: Callable[[argparse.Namespace], int | None], args: 
         return _fail(prog, EsaiError(text, where=where, remedy="this is a defect: please report it"))
 
 
-def _fail(prog: str, error: EsaiError) -> int:
-    print(f"{prog}: error: {error}", file=sys.stderr)
+def _fail(prog: str, error: EsaiError, *, notes: Sequence[str] = ()) -> int:
+    print("; ".join([f"{prog}: error: {error}", *notes]), file=sys.stderr)
     return error.exit_code
 
 
@@ -297,7 +297,7 @@ def _keep_traceback(prog: str) -> str:
 
 @contextlib.contextmanager
 def _terminable() -> Iterator[None]:
-    """Let SIGTERM (of a batch system) interrupt like Ctrl-C, so that cleaning up happens."""
+    """Let SIGTERM (of a batch system) and SIGHUP interrupt like Ctrl-C, so that cleaning up happens."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -305,8 +305,11 @@ def _terminable() -> Iterator[None]:
     def stop(number: int, frame: object) -> NoReturn:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, stop)
+    ours = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is signal.SIG_DFL]
+    for number in ours:  # one that is ignored (nohup) stays ignored
+        signal.signal(number, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from esai_core.errors import EsaiError, UsageError, unknown
 from esai_core.job import Request
+from esai_core.runs.manifest import sha256
 
 __all__ = ["CLIENTS", "as_json", "as_python", "fetch"]
 
@@ -86,13 +86,7 @@ def _target(request: Request, folder: Path) -> Path:
 
 
 def _fits(request: Request, path: Path) -> bool:
-    if request.sha256 is None:
-        return True
-    total = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            total.update(block)
-    return total.hexdigest() == request.sha256
+    return request.sha256 is None or sha256(path) == request.sha256
 
 
 def _copernicus(request: Request, target: Path) -> None:

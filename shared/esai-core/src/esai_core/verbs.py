@@ -16,6 +16,7 @@ from esai_core.fetch import as_json, as_python
 from esai_core.fetch import fetch as fetch_all
 from esai_core.job import Job, Verb, demo_inputs, load_ref
 from esai_core.runs.manifest import read_manifest
+from esai_core.runs.record import clear
 from esai_core.runs.repeat import rerun as repeat
 from esai_core.runs.steps import complete, execute
 from esai_core.runs.swap import exclusive, partial_of, recover, replace_folder, sync_tree
@@ -171,20 +172,13 @@ def _demo_inputs(job: Job, folder: Path) -> Path:
     with exclusive(folder):
         recover(folder)
         partial = partial_of(folder)
-        if partial.exists():
-            _remove(partial)
+        clear(partial)
         partial.mkdir(parents=True)
         written = Path(load_ref(job.demo)(partial))
         (partial / _DEMO_MARK).touch()
         sync_tree(partial)
         replace_folder(partial, folder)
     return folder / written.relative_to(partial)
-
-
-def _remove(folder: Path) -> None:
-    import shutil
-
-    shutil.rmtree(folder)
 
 
 def init(args: argparse.Namespace) -> None:
@@ -194,7 +188,7 @@ def init(args: argparse.Namespace) -> None:
     path = Path(args.out if args.out is not None else f"{name}.toml").expanduser()
     path = path / f"{name}.toml" if path.is_dir() else path
     _write_text(path, job.load_template(), overwrite=args.overwrite)
-    log.info("edit its paths, then: %s check it with `config check`, and `run` it", job.name)
+    log.info("edit its paths, try `%s config check %s`, then `%s run %s`", job.name, path, job.name, path)
 
 
 def _write_text(path: Path, text: str, *, overwrite: bool) -> None:

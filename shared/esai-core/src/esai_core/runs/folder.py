@@ -187,7 +187,7 @@ class RunFolder:
                 raise from_os_error(error, path=self.partial) from error
             if full and isinstance(error, Exception) and not isinstance(error, EsaiError):
                 raise from_os_error(OSError(errno.ENOSPC, str(error), str(self.folder))) from error
-            if isinstance(error, KeyboardInterrupt) and self.partial.exists():
+            if self.partial.exists():
                 error.add_note("--resume goes on from here")
             raise
         trace.unlink(missing_ok=True)
