@@ -24,7 +24,9 @@ plain = st.recursive(
 @given(table, st.data())
 def test_checked_metrics_are_json_and_stay_as_they_are(scores: dict, data: st.DataObject) -> None:
     delivered = data.draw(st.sampled_from(sorted(scores)))
-    given_scores = {m: {s: None if v is None else np.float64(v) for s, v in row.items()} for m, row in scores.items()}
+    given_scores = {
+        m: {s: None if v is None else np.float64(v) for s, v in row.items()} for m, row in scores.items()
+    }
     made = check_metrics({"split": {}, "delivered": delivered, "scores": given_scores})
     assert made["scores"] == scores
     assert json.loads(json.dumps(made, allow_nan=False)) == made == check_metrics(made)

@@ -29,7 +29,19 @@ def test_every_public_name_resolves_whatever_was_imported_before(package: Module
 
 
 def test_importing_the_core_and_its_ground_floor_is_light() -> None:
-    modules = ["errors", "cli", "job", "logs", "progress", "config", "runs", "report", "testing", "fetch", "verbs"]
+    modules = [
+        "errors",
+        "cli",
+        "job",
+        "logs",
+        "progress",
+        "config",
+        "runs",
+        "report",
+        "testing",
+        "fetch",
+        "verbs",
+    ]
     code = "; ".join([f"import esai_core.{name}" for name in modules] + ["import sys; print(*sys.modules)"])
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {name.partition(".")[0] for name in done.stdout.split()} & HEAVY
