@@ -82,7 +82,7 @@ class Fitted:
     selection : Selection, optional
         What was chosen.
     history : list of dict
-        Rows of the network's training, each with the part ``fit`` it belongs to.
+        Rows of the network's trainings; ``refit`` is 0 for the one on the training starts, 1 for the last.
     """
 
     corrections: dict[str, Correction]
@@ -200,7 +200,7 @@ def _fit_on(
     data: Data, starts: np.ndarray, config: SeasonalConfig, train_network: FitNetwork | None, part: str
 ) -> Fitted:
     network = None if train_network is None else train_network(data, starts, part)
-    history = [] if network is None else [{"fit": part, **row} for row in network.history]
+    history = [] if network is None else [{"refit": int(part == "refit"), **row} for row in network.history]
     return Fitted(fit_classical(data, starts, config), network, history=history)
 
 

@@ -82,9 +82,9 @@ def train(config: SeasonalConfig, run: RunFolder) -> None:
         final = _fit(fields.isel(time=parts.development), config, run.checkpoints / "refit", run.resume)
         final.save(run.path("models/superresolution/network.npz").parent)
         run.path("selection.json").write_text(json.dumps(selection.as_dict(final.methods), indent=1))
-        for part, fitted in (("train", trial), ("refit", final)):
+        for refit, fitted in enumerate((trial, final)):
             for row in fitted.history:
-                run.add_history({"fit": part, **row})
+                run.add_history({"refit": refit, **row})
 
 
 def _opened(config: SeasonalConfig, run: RunFolder) -> tuple[xr.DataArray, Split]:
