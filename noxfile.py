@@ -122,16 +122,18 @@ def build(session: nox.Session) -> None:
     """Build the wheel of every package into dist/."""
     install_tools(session, "build")
     DIST.mkdir(exist_ok=True)
-    for package in repo.packages():
-        for old in DIST.glob(f"{package.module}-*.whl"):
-            old.unlink()
-        with session.chdir(package.folder):
-            env = {"SOURCE_DATE_EPOCH": SOURCE_DATE}
-            session.run(
-                "hatchling", "build", "--target", "wheel", "--directory", str(DIST), env=env, silent=True
-            )
-        if not wheel(package).is_file():
-            session.error(f"the build of {package.name} did not make {wheel(package).name}")
+    env = {"SOURCE_DATE_EPOCH": SOURCE_DATE}
+    with tempfile.TemporaryDirectory(dir=DIST) as scratch:  # moved into place when whole
+        for package in repo.packages():
+            made = Path(scratch) / wheel(package).name
+            command = ["hatchling", "build", "--target", "wheel", "--directory", scratch]
+            with session.chdir(package.folder):
+                session.run(*command, env=env, silent=True)
+            if not made.is_file():
+                session.error(f"the build of {package.name} did not make {made.name}")
+            made.replace(wheel(package))
+            for old in set(DIST.glob(f"{package.module}-*.whl")) - {wheel(package)}:
+                old.unlink()
 
 
 @nox.session(reuse_venv=True, requires=["build"])

@@ -49,7 +49,7 @@ SESSIONS = {
     "minimums": ["minimums"],
     "bench": ["bench"],
 }
-PER_PACKAGE = {"tests", "types", "minimums", "demo"}
+PER_PACKAGE = {"tests", "types", "minimums", "demo", "bench"}
 
 
 def say(text: str) -> None:
