@@ -86,13 +86,14 @@ def _verdict(metrics: dict[str, Any]) -> tuple[str]:
 
 def _scores(report: Report, metrics: dict[str, Any]) -> None:
     units = metrics["units"]
-    rows = [{**row, "what it is": SUMMARIES.get(row["method"], "")} for row in score_rows(metrics, score="rmse")]
+    rows = score_rows(metrics, score="rmse")
     report.section(
         "Scores",
         f"On {metrics['cases']:,} cases that all methods share, weighted by area; rmse, crps and bias in {units}. "
         "`crps_fair` allows for the number of members; `spread_skill` is 1 for a reliable ensemble.",
     )
     report.table(rows, highlight=metrics["delivered"], best=BEST)
+    report.text("\n".join(f"- `{row['method']}`: {SUMMARIES.get(row['method'], '')}" for row in rows))
 
 
 def _maps(report: Report, config: SeasonalConfig, found: xr.Dataset, metrics: dict[str, Any]) -> None:
