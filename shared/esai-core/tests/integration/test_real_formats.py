@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
+
 from esai_core.errors import InputError
 from esai_core.grid import Alignment, Grid, alignment, area_weights, regrid
 from esai_core.hindcast import match_reference

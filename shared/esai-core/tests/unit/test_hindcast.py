@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+
 from esai_core.errors import InputError
 from esai_core.hindcast import (
     anomalies,
@@ -94,15 +95,15 @@ def test_partly_covered_starts_are_missing_and_counted(caplog):
 
 def test_no_common_years_names_both_ranges():
     with pytest.raises(
-        InputError, match="hindcast is valid 1981-01-01 to 1985-04-01.* 2001-01-01 to 2005-12-01"
+        InputError, match=r"hindcast is valid 1981-01-01 to 1985-04-01.* 2001-01-01 to 2005-12-01"
     ):
         match_reference(hindcast(), reference("2001-01-01"))
 
 
 def test_a_daily_reference_is_not_taken_for_a_monthly_one():
-    with pytest.raises(InputError, match="several times in one month.*make it monthly first"):
+    with pytest.raises(InputError, match=r"several times in one month.*make it monthly first"):
         match_reference(hindcast(), reference(times=400, freq="D"))
-    with pytest.raises(InputError, match="several times in one day.*make it daily first"):
+    with pytest.raises(InputError, match=r"several times in one day.*make it daily first"):
         match_reference(hindcast(units="days", freq="D"), reference(times=400, freq="h"))
 
 

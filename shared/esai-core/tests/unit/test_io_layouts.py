@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+
 from esai_core.errors import InputError
 from esai_core.io import open_hindcast, open_reference
 from esai_core.io.layouts import HINDCAST_DIMS, join_starts, valid_time
@@ -157,7 +158,7 @@ def test_lagged_members_are_placed_under_the_nominal_start():
 
 def test_gaps_need_the_start_to_be_named():
     ds = daily("2011-01-01", 3).isel(time=[0, 1, 4])
-    with pytest.raises(InputError, match="the start cannot be known.*name the start"):
+    with pytest.raises(InputError, match=r"the start cannot be known.*name the start"):
         open_hindcast(ds)
     out = open_hindcast(ds, start="2011-01-01")
     assert out.lead.values.tolist() == [1, 2, 5]

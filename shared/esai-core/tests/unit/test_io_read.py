@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+
 from esai_core.errors import InputError, UsageError
 from esai_core.io import checked, load, open_dataset
 from esai_core.io.netcdf3 import expected_size
@@ -154,7 +155,7 @@ def test_damage_found_only_when_reading_names_file_and_variable(tmp_path):
         load(out)
     with pytest.raises(InputError, match=r"a\.nc: t2m"):
         load(open_dataset(path).t2m)
-    with pytest.raises(InputError, match="b.nc: v"), checked("b.nc", "v"):
+    with pytest.raises(InputError, match=r"b\.nc: v"), checked("b.nc", "v"):
         open_dataset(path, chunks={}).t2m.mean().compute()
 
 

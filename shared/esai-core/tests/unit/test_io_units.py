@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
+
 from esai_core.errors import InputError
 from esai_core.io import check_plausible, check_units, convert_units
 from esai_core.io.units import conversion, normalise_units
