@@ -11,6 +11,7 @@ from esai_core.errors import InputError
 from esai_core.hindcast import (
     anomalies,
     climatology,
+    deaccumulate,
     drift,
     ensemble_mean,
     match_reference,
@@ -151,3 +152,27 @@ def test_trend_covariates():
     valid = trend_covariate(h, by="valid")
     assert valid.dims == ("start", "lead")
     np.testing.assert_allclose(valid.values[0], [1981 + 304 / 365, 1981 + 334 / 365, 1982])
+
+
+def test_accumulated_rain_is_taken_apart_and_put_together():
+    h = abs(hindcast(units="days", freq="D"))
+    total = h.cumsum("lead").assign_coords(lead=h.lead)
+    total = total - xr.where(total.lead == 3, 1e-6, 0.0)  # a step back, as packing makes it
+    out = deaccumulate(total.transpose(*h.dims).assign_attrs(h.attrs))
+    np.testing.assert_allclose(out, h, atol=2e-6)
+    assert float(out.min()) >= 0
+    assert out.dims == h.dims
+    lazy = deaccumulate(total.transpose(*h.dims).chunk({"start": 7, "lead": 2}))
+    np.testing.assert_array_equal(lazy, out)
+    dry = total * 0
+    assert (deaccumulate(dry.transpose(*h.dims)) == 0).all()
+
+
+def test_what_is_not_accumulated_is_refused():
+    h = abs(hindcast(units="days", freq="D"))
+    with pytest.raises(InputError, match="it is not accumulated"):
+        deaccumulate(h)
+    with pytest.raises(InputError, match="need the leads 1, 2, 3"):
+        deaccumulate(h.isel(lead=[0, 2, 3]))
+    with pytest.raises(InputError, match="need the leads"):
+        deaccumulate(hindcast())

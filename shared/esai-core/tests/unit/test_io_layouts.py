@@ -178,6 +178,16 @@ def test_leads_as_timedeltas_or_hours():
         same(open_hindcast(given), out)
 
 
+@pytest.mark.parametrize("starts", [1, 2])
+def test_daily_grib_as_cfgrib_gives_it(starts):
+    out = join_starts([open_hindcast(daily(f"201{i}-01-01", 3)) for i in range(starts)])
+    ds = out.drop_vars("valid_time").to_dataset().rename(start="time", lead="step")
+    ds = ds.assign_coords(step=pd.to_timedelta(out.lead.values, unit="D"))
+    ds["time"].attrs["standard_name"] = "forecast_reference_time"
+    ds = ds.assign_coords(valid_time=(("time", "step"), out.valid_time.values, {"standard_name": "time"}))
+    same(open_hindcast(ds.isel(time=0) if starts == 1 else ds), out)
+
+
 def test_leads_of_six_hours_or_of_no_unit_are_refused():
     out = open_hindcast(daily("2011-01-01", 3)).drop_vars("valid_time").to_dataset()
     hours = out.assign_coords(lead=("lead", np.arange(6) * 6.0, {"units": "hours"}))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import tracemalloc
 from pathlib import Path
+from types import SimpleNamespace
 
 import dask.array
 import numpy as np
@@ -164,6 +165,21 @@ def test_a_full_disk_is_one_clear_line(tmp_path):
     with pytest.raises(EsaiError, match=r"the disk is full.*a\.nc"):
         full()
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("NetCDF: HDF error"), PermissionError(13, "Permission denied")]
+)
+def test_what_the_netcdf_library_says_on_a_full_disk(tmp_path, monkeypatch, error):
+    def write():
+        with atomic_path(tmp_path / "a.nc"):
+            raise error
+
+    with pytest.raises((RuntimeError, EsaiError), match=r"HDF error|not allowed"):
+        write()
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=4096))
+    with pytest.raises(EsaiError, match="the disk is full"):
+        write()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")

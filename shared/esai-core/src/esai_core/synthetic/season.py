@@ -4,15 +4,16 @@ The reference is, for the month `t` at the point `x`,
 
     T(t, x) = C(month, x) + trend * (year - mean year) + sigma * A(t, x),
 
-with a climatology `C` that follows latitude, season and relief, and an anomaly `A` of unit variance, correlated
-in space and from month to month. The forecast of start `s`, lead `l` and member `e` is, on the coarse nodes,
+with a climatology `C` that follows latitude, season and relief, and an anomaly `A` of unit variance,
+correlated in space and from month to month. The forecast of start `s`, lead `l` and member `e` is, on the
+coarse nodes,
 
     F = C_coarse + bias(x) + drift * (l - 1) + seasonal(start month) + model trend
         + sigma * (rho S + r sqrt(1 - rho^2) eps_e),     S = rho A + sqrt(1 - rho^2) Z,
 
-so that the mean of many members correlates with the truth at ``rho = skill * decay^(l - 1)``, and the spread is
-`r` times that of a reliable ensemble (signal-plus-noise model, Kharin and Zwiers 2003, J. Climate 16, 1684-1701).
-`C_coarse` follows the smooth relief of the coarse model.
+so that the mean of many members correlates with the truth at ``rho = skill * decay^(l - 1)``, and the spread
+is `r` times that of a reliable ensemble (signal-plus-noise model, Kharin and Zwiers 2003, J. Climate 16,
+1684-1701). `C_coarse` follows the smooth relief of the coarse model.
 """
 
 from __future__ import annotations
