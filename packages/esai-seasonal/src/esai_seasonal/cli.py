@@ -14,3 +14,7 @@ __all__ = ["main"]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; give its exit code."""
     return run_cli(JOB, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
