@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -281,8 +281,14 @@ def lasso(block: Block) -> Member:
     chosen = _nothing(block)
     for c in range(cells):
         x = block.predictors.x[block.design[c]]
-        one = Block(**{**vars(block), "weights": block.weights[c : c + 1], "y": block.y[c : c + 1], "unit": block.unit[c : c + 1],
-                       "climatology": block.climatology[c : c + 1]})  # fmt: skip
+        here = slice(c, c + 1)
+        one = replace(
+            block,
+            y=block.y[here],
+            unit=block.unit[here],
+            weights=block.weights[here],
+            climatology=block.climatology[here],
+        )
         mu = np.stack(
             [
                 _bounded(one, (intercept[c, :, k, None] + coef[c, :, k] @ x.T)[None])[0]

@@ -60,8 +60,8 @@ def tell_burned_area(config: FireConfig, run: RunFolder) -> None:
     page.section(
         "Scores",
         f"Medians over the {what}. `d2` is the Poisson deviance explained beyond the climatology of the "
-        "training years; `share_significant` the share of series with d2 > 0 and p < 0.05. The correlation of a "
-        "left-out-year climatology is -1 by construction: judge by d2 and crps." + kkt + covered,
+        "training years; `share_significant` the share of series with d2 > 0 and p < 0.05. A left-out-year "
+        "climatology correlates at -1 by construction: judge by d2 and crps." + kkt + covered,
     )
     page.table(
         score_rows(metrics, score="d2", lower_is_better=False),
@@ -134,7 +134,7 @@ def _tell_indices(
 ) -> None:
     page.section(
         "Indices and lags",
-        "Correlations with burned area (logarithm) on the training years. They are shown to be looked at: every "
+        "Correlations with the logarithm of burned area on the training years, to be looked at: every "
         "score above comes from screens made anew inside each fold.",
     )
     names = list(dict.fromkeys(selection["index"].values.astype(str)))
@@ -182,8 +182,8 @@ def _tell_correlation_maps(
     listed = ", ".join(f"{name} {100 * share:.0f} %" for (name, _), share in zip(panels, strong, strict=True))
     page.figure(
         map_panel(panels, label="correlation at the best lag", diverging=True, limits=(-0.8, 0.8)),
-        caption=f"Correlation at each cell's best lag. Cells with |r| > {_STRONG}: {listed}. Best of many lags: "
-        "in noise such values occur by chance.",
+        caption=f"Correlation at each cell's best lag. Cells with |r| > {_STRONG}: {listed}. "
+        "Best of many lags: in noise such values occur by chance.",
     )
 
 
@@ -220,8 +220,8 @@ def tell_emissions(config: FireConfig, run: RunFolder) -> None:
     if metrics["closure"]:
         for species, row in metrics["closure"].items():
             page.headline(
-                f"The chain gives the published global {species} within {row['max_percent']:.2f} % every year; one "
-                f"factor for all sources is off by {row['one_factor_percent']:+.0f} %."
+                f"The chain gives the published global {species} within {row['max_percent']:.2f} % each year; "
+                f"one factor for all sources is off by {row['one_factor_percent']:+.0f} %."
             )
     page.section(
         "Closure",

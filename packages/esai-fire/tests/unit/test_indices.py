@@ -136,7 +136,12 @@ def test_lags_count_back_from_the_peak_and_stop_at_the_issue_date() -> None:
 def test_indices_that_end_before_the_issue_date_are_told() -> None:
     with pytest.raises(InputError, match=r"tna ends in 2000-12, before the issue date 2001-08"):
         lag_predictors(
-            _table(), names=["tna"], lags=(4, 12), lead=4, years=np.array([2001]), month=np.zeros(1, int),
+            _table(),
+            names=["tna"],
+            lags=(4, 12),
+            lead=4,
+            years=np.array([2001]),
+            month=np.zeros(1, int),
             peaks=np.array([12]),
         )
     with pytest.raises(UsageError, match=r"before the issue date"):
