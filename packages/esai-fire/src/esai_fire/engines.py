@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import types
 import warnings
 from dataclasses import dataclass
@@ -82,7 +81,8 @@ def _pyglmnet(x: np.ndarray, y: np.ndarray, penalty: float) -> tuple[float, np.n
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it imports distutils
-        module: Any = importlib.import_module("pyglmnet.pyglmnet")
+        from pyglmnet import pyglmnet as released
+    module: Any = released
     before = module.np
     mean = float(y.mean())
     design = np.column_stack([np.ones(y.size), x])
@@ -136,7 +136,9 @@ def fit_one(x: np.ndarray, y: np.ndarray, *, penalty: float, engine: str = "numb
     try:
         intercept, coef = ENGINES[engine](np.asarray(x, np.float64), np.asarray(y, np.float64), penalty)
     except ModuleNotFoundError as error:
+        # From Python 3.12 on, the distutils that pyglmnet imports come with setuptools.
+        wanted = "setuptools" if error.name == "distutils" else error.name
         raise UsageError(
-            f"{error.name} is not installed", where=f"engine {engine}", remedy=f"pip install {error.name}"
+            f"{error.name} is not installed", where=f"engine {engine}", remedy=f"pip install {wanted}"
         ) from None
     return SingleFit(intercept, coef, kkt_residual(x, y, intercept, coef, penalty))

@@ -220,7 +220,7 @@ def tell_emissions(config: FireConfig, run: RunFolder) -> None:
     if metrics["closure"]:
         for species, row in metrics["closure"].items():
             page.headline(
-                f"The chain gives the published global {species} within {row['max_percent']:.2f} % each year; "
+                f"The chain gives the published global {species} within {row['max_percent']:.2f} % a year; "
                 f"one factor for all sources is off by {row['one_factor_percent']:+.0f} %."
             )
     page.section(
