@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from esai_core.errors import InputError
 from esai_core.training.files import read_checkpoint
-
 from esai_seasonal.config import SeasonalConfig
 from esai_seasonal.data import Data
 from esai_seasonal.network.correction import CorrectionNetwork
