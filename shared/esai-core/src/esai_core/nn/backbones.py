@@ -24,7 +24,8 @@ def _chain(block: Block) -> Callable[..., Any]:
     """Make a trunk of a convolution and `depth` equal blocks."""
 
     def trunk(x: Any, vector: Any | None, *, width: int, depth: int, style: Style) -> Any:
-        x = blocks.conv(x, width, kernel=style.kernel, padding=style.padding)
+        bias = style.norm != "batch"  # which would take it out again
+        x = blocks.conv(x, width, kernel=style.kernel, padding=style.padding, use_bias=bias)
         for _ in range(depth):
             x = block(x, width, vector, style=style)
         return x

@@ -219,7 +219,9 @@ def _reader(source: Source) -> tuple[Callable[[Any], Any], int | None]:
     import tensorflow as tf
 
     sample = tree.map_structure(_plain, source.read(np.zeros(1, "int64")))
-    if isinstance(source, Arrays):
+    if isinstance(source, Arrays) and not any(
+        isinstance(x, np.memmap) for x in tree.flatten(source.examples)
+    ):
         with tf.device("CPU:0"):
             tensors = tree.map_structure(lambda leaf: tf.convert_to_tensor(_plain(leaf)), source.examples)
         return lambda numbers: tree.map_structure(lambda leaf: tf.gather(leaf, numbers), tensors), 2

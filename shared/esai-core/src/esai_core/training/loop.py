@@ -22,9 +22,11 @@ from esai_core.progress import track
 from esai_core.training.config import TrainConfig
 from esai_core.training.data import Plan, Source, as_source, make_dataset
 from esai_core.training.history import History
+from esai_core.training.launch import count_slurm_tasks, fit_with_workers
 from esai_core.training.schedule import make_optimizer
 from esai_core.training.signals import Interrupted, StopRequest
 from esai_core.training.state import CHECKPOINT, State
+from esai_core.training.strategies import cluster_from_environment, is_chief, make_strategy
 
 with quiet_start():
     import tensorflow as tf
@@ -72,6 +74,7 @@ def fit(
     strategy: Any | None = None,
     metrics: Mapping[str, Callable[[Any, Any], Any]] | None = None,
     augment: Callable[..., tuple] | None = None,
+    workers: int | None = None,
 ) -> History:
     """Train a model.
 
@@ -93,12 +96,15 @@ def fit(
         Go on from the checkpoint in `folder` if there is one. On the same machine the result is that of the
         uninterrupted run to the bit.
     strategy : tf.distribute.Strategy, optional
-        The current one by default (one device).
+        The one in scope by default, else what the environment asks for: `make_strategy`.
     metrics : mapping of str to callable
         Further ``metric(target, prediction) -> (batch,)`` of the validation examples, for the history.
     augment : callable, optional
         ``augment(inputs, targets, seed) -> (inputs, targets)`` on one training example, in TensorFlow
         operations that take `seed` (``tf.random.stateless_...``).
+    workers : int, optional
+        Worker processes on this host, which share each batch. By default the tasks of the Slurm allocation,
+        in its batch script; elsewhere this process trains alone (or with others, if ``TF_CONFIG`` says so).
 
     Returns
     -------
@@ -114,12 +120,27 @@ def fit(
     Interrupted
         After SIGINT or SIGTERM, once a checkpoint is written.
     """
-    strategy = strategy or tf.distribute.get_strategy()
     source = as_source(train)
     held_out = None if validate is None else as_source(validate)
     if config.patience is not None and held_out is None:
         raise UsageError("patience needs validation data", where=f"patience = {config.patience}")
     folder = Path(folder)
+    tasks = count_slurm_tasks() if workers is None and strategy is None and not _has_cluster() else 0
+    if max(workers or 1, tasks) > 1:
+        return _with_workers(
+            model,
+            source,
+            held_out,
+            loss=loss,
+            config=config,
+            folder=folder,
+            resume=resume,
+            workers=workers or tasks,
+            slurm=not workers,
+            metrics=metrics,
+            augment=augment,
+        )
+    strategy = strategy or _strategy()
     folder.mkdir(parents=True, exist_ok=True)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -138,6 +159,7 @@ def fit(
         path=folder / CHECKPOINT,
         examples=len(source),
         per_epoch=per_epoch,
+        chief=is_chief(strategy),
     )
     run = _Run(state, strategy, plan, loss, metrics or {}, source, held_out, augment)
     if resume and state.path.exists():
@@ -150,6 +172,30 @@ def fit(
         model.set_weights(trained.get_weights())
         trained = model
     return History(state.rows, state.best_epoch, state.stopped, trained)
+
+
+def _has_cluster() -> bool:
+    return tf.distribute.has_strategy() or cluster_from_environment() is not None
+
+
+def _with_workers(model: Any, source: Source, held_out: Source | None, **options: Any) -> History:
+    """Build the model here, so that it starts the same with any number of workers, and train it elsewhere."""
+    if tf.distribute.has_strategy():
+        raise UsageError("worker processes and a strategy in scope", remedy="give one of them")
+    if not options["slurm"] and tf.config.list_physical_devices("GPU"):
+        raise UsageError(
+            f"--workers {options['workers']} on a host with GPUs",
+            remedy="leave it out: one process uses all GPUs of its host",
+        )
+    if not isinstance(model, keras.Model):
+        with scope(options["config"]):
+            model = model()
+    return fit_with_workers(model, source, held_out, **options)
+
+
+def _strategy() -> Any:
+    """Give the strategy that is in scope, else the one that the environment asks for."""
+    return tf.distribute.get_strategy() if tf.distribute.has_strategy() else make_strategy()
 
 
 @contextlib.contextmanager
@@ -167,10 +213,17 @@ def _expect_retracing() -> Iterator[None]:
         logger.removeFilter(keep)
 
 
-def _plan(strategy: Any, config: TrainConfig) -> Plan:
+def _plan(strategy: Any, config: TrainConfig, context: Any | None = None) -> Plan:
+    """Give the plan of this process (its share of the replicas needs the context of its input pipeline)."""
     replicas = strategy.num_replicas_in_sync
+    count = replicas // (context.num_input_pipelines if context else 1)
+    first = count * context.input_pipeline_id if context else 0
     return Plan(
-        batch_size=config.batch_size, replicas=replicas, parts=config.accumulate_steps, count=replicas
+        batch_size=config.batch_size,
+        replicas=replicas,
+        parts=config.accumulate_steps,
+        first=first,
+        count=count,
     )
 
 
@@ -235,7 +288,7 @@ class _Run:
 
     def _distribute(self, source: Source, **options: Any) -> Any:
         def pipeline(context: Any) -> Any:
-            return make_dataset(source, self.plan, **options)
+            return make_dataset(source, _plan(self.strategy, self.state.config, context), **options)
 
         return self.strategy.distribute_datasets_from_function(pipeline)
 
@@ -258,13 +311,13 @@ class _Run:
         )
         for _ in track(range(state.epoch, config.epochs), config.epochs - state.epoch, "training"):
             start = time.perf_counter()
-            for losses in self._epoch(data, stop):
+            for losses, stopped in self._epoch(data, stop):
                 state.take(losses)
-                if stop.name is not None:
+                if stopped:
                     state.save()
-                    raise Interrupted(
-                        f"{stop.name} at step {state.step}; a checkpoint was written: go on with --resume"
-                    )
+                    why = stop.name or "a signal to another worker"
+                    told = "a checkpoint was written: go on with --resume"
+                    raise Interrupted(f"{why} at step {state.step}; {told}")
                 if config.checkpoint_every and state.due():
                     state.save()
             state.end_epoch(self.validate(), time.perf_counter() - start)
@@ -273,17 +326,24 @@ class _Run:
             if state.stopped:
                 return
 
-    def _epoch(self, data: Any, stop: StopRequest) -> Iterator[np.ndarray]:
-        """Go through the rest of an epoch in chunks of steps, each about half a second long."""
+    def _epoch(self, data: Any, stop: StopRequest) -> Iterator[tuple[np.ndarray, bool]]:
+        """Go through the rest of an epoch in chunks of steps: losses, and whether a worker was told to stop.
+
+        A chunk takes about half a second; with several workers it is one step, as all must do the same.
+        """
         state = self.state
         end = (state.epoch + 1) * state.per_epoch
+        alone = not isinstance(self.strategy, tf.distribute.MultiWorkerMirroredStrategy)
         chunk = 1
         while state.step < end:
             count = min(chunk, end - state.step, state.until_due())
             start = time.perf_counter()
-            yield np.asarray(self.steps(data, tf.constant(count)))
+            asked = tf.constant(float(stop.name is not None))
+            losses, stopped = self.steps(data, tf.constant(count), asked)
+            yield np.asarray(losses), float(stopped) > 0 or (alone and stop.name is not None)
             seconds = time.perf_counter() - start
-            chunk = max(1, min(2 * count, int(count * _CHUNK_SECONDS / max(seconds, 1e-6))))
+            if alone:
+                chunk = max(1, min(2 * count, int(count * _CHUNK_SECONDS / max(seconds, 1e-6))))
 
     def validate(self) -> dict[str, float]:
         """Score the validation data with the weights that would be kept."""

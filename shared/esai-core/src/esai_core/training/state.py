@@ -13,7 +13,7 @@ import numpy as np
 from esai_core.errors import EsaiError, UsageError
 from esai_core.nn._keras import keras
 from esai_core.training.config import TrainConfig
-from esai_core.training.files import collect, read_checkpoint, restore, spread, write_checkpoint
+from esai_core.training.files import collect, read_checkpoint, restore, spread, value_of, write_checkpoint
 
 __all__ = ["CHECKPOINT", "State"]
 
@@ -100,7 +100,7 @@ class State:
         """Add a row to the history, keep the weights if they are the best, see whether patience is over."""
         loss = self._mean_loss() if self.losses else math.nan
         number = len(self.rows)
-        rate = float(self.optimizer.learning_rate)
+        rate = float(value_of(self.optimizer.learning_rate))
         row = {"epoch": number, "step": self.step, "loss": loss, **scores, "lr": rate, "seconds": seconds}
         self.rows.append(row)
         self.losses = []
@@ -128,7 +128,7 @@ class State:
     def _kept(self) -> list[np.ndarray]:
         """Give the weights that would be kept now: the moving averages where there are any."""
         with self.averaged():
-            return self.model.get_weights()
+            return [value_of(weight) for weight in self.model.weights]
 
     @contextlib.contextmanager
     def averaged(self) -> Iterator[None]:
@@ -137,9 +137,9 @@ class State:
             yield
             return
         variables = self.model.trainable_variables
-        raw = [variable.numpy() for variable in variables]
+        raw = [value_of(variable) for variable in variables]
         for variable, average in zip(variables, self.averages, strict=True):
-            variable.assign(average.numpy())
+            variable.assign(value_of(average))
         try:
             yield
         finally:
@@ -152,7 +152,7 @@ class State:
             self.model.set_weights(self.best)
         elif self.averages:
             for variable, average in zip(self.model.trainable_variables, self.averages, strict=True):
-                variable.assign(average.numpy())
+                variable.assign(value_of(average))
 
     def save(self) -> None:
         """Write the checkpoint (the chief only)."""

@@ -53,8 +53,8 @@ def make_train_steps(
     averages: list,
     config: TrainConfig,
     strategy: Any,
-) -> Callable[[Any, Any], Any]:
-    """Make the function ``(iterator, count) -> losses`` that trains for `count` steps.
+) -> Callable[[Any, Any, Any], tuple[Any, Any]]:
+    """Make the function ``(iterator, count, stop) -> (losses, stop)`` that trains for `count` steps.
 
     Parameters
     ----------
@@ -68,7 +68,8 @@ def make_train_steps(
     Returns
     -------
     callable
-        The losses are the means over the global batches, float32 of shape (count,).
+        The losses are the means over the global batches, float32 of shape (count,). `stop` is 1 where this
+        process was asked to stop; the result is above 0 where any of the workers was.
     """
     replicas = strategy.num_replicas_in_sync
     momentum = config.ema or 0.0
@@ -86,12 +87,16 @@ def make_train_steps(
         return value
 
     @tf.function(jit_compile=False)
-    def run(iterator: Any, count: Any) -> Any:
-        losses = tf.TensorArray(tf.float32, size=count)
+    def run(iterator: Any, count: Any, stop: Any) -> tuple[Any, Any]:
+        def step_and_stop(inputs: Any, targets: Any, weights: Any) -> Any:
+            return tf.stack([replica_step(inputs, targets, weights), stop])
+
+        sums = tf.TensorArray(tf.float32, size=count, element_shape=(2,))
         for step in tf.range(count):
-            values = strategy.run(replica_step, args=next(iterator))
-            losses = losses.write(step, strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None))
-        return losses.stack()
+            values = strategy.run(step_and_stop, args=next(iterator))
+            sums = sums.write(step, strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None))
+        result = sums.stack()
+        return result[:, 0], result[-1, 1]
 
     return run
 
