@@ -28,8 +28,8 @@ __all__ = ["correct_series", "correct_values"]
 
 Source = str | Path | xr.DataArray
 SERIES_METHODS = ("mean_bias", "mean_variance", "eqm", "qdm")
-COPIES = 16
-"""Temporary copies of a block's values that the kernels hold, in units of 4 bytes."""
+BYTES = 15
+"""Memory that a value of the three series takes while its block is worked on (measured)."""
 
 
 def correct_values(
@@ -73,7 +73,7 @@ def correct_series(
     variable: str | None = None,
     kind: str = "additive",
     by_month: bool = False,
-    memory: float = 1e9,
+    memory: float = 1.2e9,
     workers: int | None = None,
 ) -> Path:
     """Correct a long gridded series and write it to Zarr, with bounded memory.
@@ -120,8 +120,10 @@ def correct_series(
     workers = workers or os.cpu_count() or 1
     target = arrays[2]
     series = sum(a.sizes["time"] for a in arrays)
-    cells = max(1, int(memory / workers / (4 * COPIES / 3 * series)))
-    blocks = list(_blocks(target, cells))
+    cells = max(1, int(memory / workers / (BYTES * series)))
+    blocks = list(
+        _blocks(target, cells, max(_stored_rows(source, variable) for source in (model, reference, new)))
+    )
     step = max(1, min(blocks[0][0].stop - blocks[0][0].start, target.sizes["latitude"]))
     chunk = (target.sizes["time"], step, min(blocks[0][1].stop, target.sizes["longitude"]))
     with atomic_path(out) as temporary:
@@ -166,10 +168,19 @@ def _check_alike(arrays: list[xr.DataArray]) -> None:
             raise InputError(f"units {first.attrs.get('units')!r} and {other.attrs.get('units')!r}")
 
 
-def _blocks(da: xr.DataArray, cells: int) -> Iterator[tuple[slice, slice]]:
+def _stored_rows(source: Source, variable: str | None) -> int:
+    """Rows of a stored chunk: blocks that follow them read nothing twice."""
+    da = source if isinstance(source, xr.DataArray) else open_reference(source, variable=variable, chunks={})
+    chunks = da.chunksizes.get("latitude")
+    return chunks[0] if chunks else 1
+
+
+def _blocks(da: xr.DataArray, cells: int, stored: int) -> Iterator[tuple[slice, slice]]:
     """Cut the grid into blocks of whole rows where they fit, else of parts of a row."""
     rows, columns = da.sizes["latitude"], da.sizes["longitude"]
     height, width = max(1, cells // columns), min(columns, cells)
+    if height >= stored:
+        height -= height % stored
     for i in range(0, rows, height):
         for j in range(0, columns, width):
             yield slice(i, min(i + height, rows)), slice(j, min(j + width, columns))
@@ -197,18 +208,19 @@ def _corrected(
 
 def _created(target: xr.DataArray, path: Path, chunk: tuple[int, ...]) -> zarr.Array:
     """Make an empty Zarr store with the coordinates of `target`; give the array to fill."""
-    import dask.array
     import zarr
 
-    shape = tuple(target.sizes[d] for d in ("time", "latitude", "longitude"))
     name = str(target.name or "values")
-    empty = xr.DataArray(
-        dask.array.from_array(np.broadcast_to(np.float32(np.nan), shape), chunks=chunk),
-        dims=("time", "latitude", "longitude"),
-        coords={d: target[d] for d in ("time", "latitude", "longitude")},
-        attrs=target.attrs,
-    )
-    ds = empty.to_dataset(name=name).drop_encoding()
+    ds = target.coords.to_dataset()[["time", "latitude", "longitude"]].drop_encoding()
     ds.attrs["Conventions"] = "CF-1.11"
-    ds.to_zarr(path, compute=False, zarr_format=3, consolidated=False)
-    return zarr.open_array(path / name, mode="r+")
+    ds.to_zarr(path, zarr_format=3, consolidated=False)
+    dims = ("time", "latitude", "longitude")
+    return zarr.open_group(path, mode="r+").create_array(
+        name,
+        shape=tuple(target.sizes[d] for d in dims),
+        chunks=chunk,
+        dtype="float32",
+        fill_value=np.nan,
+        dimension_names=dims,
+        attributes={str(k): str(v) for k, v in target.attrs.items()},
+    )

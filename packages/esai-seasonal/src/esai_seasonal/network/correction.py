@@ -193,7 +193,7 @@ class CorrectionNetwork:
         )
         starts = np.repeat(np.arange(month.size), at.size)
         places = np.tile(np.arange(at.size), month.size)
-        output = np.zeros((starts.size, 2))
+        output = np.zeros((starts.size, *area.shape, 2))
         for model in self.models:
             parts = [
                 forward(model, examples.inputs(starts[i : i + 256], places[i : i + 256]), batch_size=64)
