@@ -15,7 +15,7 @@ import pytest
 
 from esai_core import nn
 from esai_core.errors import EsaiError, UsageError
-from esai_core.training import Interrupted, TrainConfig, fit, predict
+from esai_core.training import Adversary, Interrupted, TrainConfig, fit, predict
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import a test
 
@@ -30,6 +30,10 @@ MSE = nn.make_loss("mse")
 
 def build():
     return nn.build("convnet", fields=(5, 6, 2), width=4, depth=1, norm="batch")
+
+
+def judge():
+    return nn.discriminator(sample=(5, 6, 1), given={"baseline": (5, 6, 1)}, width=4, depth=1)
 
 
 class Data:
@@ -54,7 +58,12 @@ class Data:
 
 
 def train(folder, data=None, **options):
-    return fit(build, data or Data(), HELD, loss=MSE, config=CONFIG, folder=folder, **options)
+    options = {
+        "loss": MSE,
+        "config": CONFIG,
+        "adversary": Adversary(discriminator=judge, weight=0.1),
+    } | options
+    return fit(build, data or Data(), HELD, folder=folder, **options)
 
 
 SRUN = """#!{python}
@@ -103,7 +112,7 @@ def test_workers_give_the_curve_of_one_process_through_a_stop_and_a_kill(tmp_pat
     assert time.monotonic() - start < 60
     slurm()
     history = train(cut, resume=True)
-    for column in ("loss", "val_loss"):
+    for column in ("loss", "val_loss", "pixel_loss", "discriminator_loss"):
         np.testing.assert_allclose(history.column(column), whole.column(column), rtol=1e-5)
     np.testing.assert_allclose(predict(history.model, HELD[0]), predict(whole.model, HELD[0]), atol=1e-5)
     assert sorted(path.name for path in cut.iterdir()) == ["checkpoint.npz", "history.csv"]

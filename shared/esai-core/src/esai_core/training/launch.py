@@ -8,6 +8,7 @@ result from there.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import logging
 import os
@@ -72,6 +73,7 @@ def fit_with_workers(
     slurm: bool,
     metrics: Mapping[str, Callable[[Any, Any], Any]] | None = None,
     augment: Callable[..., tuple] | None = None,
+    adversary: Any | None = None,
 ) -> History:
     """Train a model with several worker processes; what `esai_core.training.fit` does for ``workers=N``.
 
@@ -93,14 +95,19 @@ def fit_with_workers(
             "loss": loss,
             "metrics": dict(metrics or {}),
             "augment": augment,
+            "adversary": adversary and dataclasses.replace(adversary, discriminator=None),
         }
-        save(model, job / "model.keras")
+        networks = {"model": model} | ({"discriminator": adversary.discriminator} if adversary else {})
+        for name, network in networks.items():
+            save(network, job / f"{name}.keras")
         _pickle(given, job / "given.pkl")
         description = {
             "config": config.model_dump(mode="json"),
             "folder": str(folder.resolve()),
             "resume": resume,
-            "modules": sorted({type(layer).__module__ for layer in _all_layers(model)}),
+            "modules": sorted(
+                {type(layer).__module__ for network in networks.values() for layer in _all_layers(network)}
+            ),
             "addresses": [] if slurm else [f"127.0.0.1:{port}" for port in _free_ports(workers)],
             "threads": 0 if slurm else max(1, (os.cpu_count() or 1) // workers),
             "parent": os.getpid(),

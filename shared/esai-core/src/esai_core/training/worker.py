@@ -7,6 +7,7 @@ a Slurm step the index comes from Slurm.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import importlib
 import json
 import os
@@ -102,6 +103,10 @@ def _train(folder: Path, job: dict[str, Any], cluster: Cluster) -> None:
     for module in job["modules"]:
         importlib.import_module(module)
     given = cloudpickle.loads((folder / "given.pkl").read_bytes())
+    adversary = given["adversary"]
+    if adversary is not None:
+        path = folder / "discriminator.keras"
+        adversary = dataclasses.replace(adversary, discriminator=lambda: nn.load(path))
     try:
         history = fit(
             lambda: nn.load(folder / "model.keras"),
@@ -110,6 +115,7 @@ def _train(folder: Path, job: dict[str, Any], cluster: Cluster) -> None:
             loss=given["loss"],
             metrics=given["metrics"],
             augment=given["augment"],
+            adversary=adversary,
             config=TrainConfig(**job["config"]),
             folder=job["folder"],
             resume=job["resume"],
