@@ -159,3 +159,15 @@ def test_fetch_prints_the_requests(toy) -> None:
     assert asked[0]["body"]["variable"] == ["2m_temperature"]
     north, west, south, east = asked[0]["body"]["area"]
     assert (north, west, south, east) == (38.0, -9.0, 36.0, -6.0)
+
+
+def test_the_chain_corrects_and_refines(toy, tmp_path: Path) -> None:
+    words = ["model.network=true", "model.design=chain", "model.networks=1", "train.epochs=2"]
+    sets = [w for item in words for w in ("--set", item)]
+    done = run_cli(main, ["run", toy.config, "--out", tmp_path / "chain", *sets])
+    assert done.code == 0, done.err
+    scores = json.loads((tmp_path / "chain" / "metrics.json").read_text())["scores"]
+    assert scores["network"]["rmse"] < scores["raw"]["rmse"]
+    again = run_cli(main, ["evaluate", tmp_path / "chain"])
+    assert again.code == 0, again.err
+    assert json.loads((tmp_path / "chain" / "metrics.json").read_text())["scores"] == scores

@@ -78,9 +78,11 @@ class Climate:
 
     @property
     def level(self) -> float:
-        """Mean of `scale` over the cells that vary."""
+        """Mean of `scale` over the cells that vary; not below a twentieth of the residuals' own size."""
         present = np.isfinite(self.scale) & (self.scale > 0)
-        return float(self.scale[present].mean()) if present.any() else 1.0
+        mean = float(self.scale[present].mean()) if present.any() else 0.0
+        size = float(np.sqrt(np.nanmean(self.residual**2)))
+        return max(mean, 0.05 * size) or 1.0
 
     def without(self, own: np.ndarray, group: np.ndarray) -> np.ndarray:
         """Residual climatology of some fields without their own residual ``(time, latitude, longitude)``."""
