@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = attach(
         "History": "history",
         "Interrupted": "signals",
         "Source": "data",
+        "Stream": "streams",
         "TrainConfig": "config",
         "fit": "loop",
         "make_strategy": "strategies",
