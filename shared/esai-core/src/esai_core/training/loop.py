@@ -21,6 +21,7 @@ from esai_core.training.config import TrainConfig
 from esai_core.training.data import Source, as_source
 from esai_core.training.files import value_of
 from esai_core.training.history import History
+from esai_core.training.inference import expect_retracing
 from esai_core.training.launch import count_slurm_tasks, fit_with_workers
 from esai_core.training.schedule import make_optimizer
 from esai_core.training.signals import StopRequest
@@ -193,7 +194,7 @@ def fit(
         state.load()
         log.info("resumed at epoch %d, step %d", state.epoch, state.step)
     _separate_seeds(trained, strategy)
-    with StopRequest() as stop, _expect_retracing():
+    with StopRequest() as stop, expect_retracing():
         run.train(stop)
     state.finish()
     if isinstance(model, keras.Model) and trained is not model:
@@ -229,21 +230,6 @@ def _with_workers(model: Any, source: Source, held_out: Source | None, **options
 def _strategy() -> Any:
     """Give the strategy that is in scope, else the one that the environment asks for."""
     return tf.distribute.get_strategy() if tf.distribute.has_strategy() else make_strategy()
-
-
-@contextlib.contextmanager
-def _expect_retracing() -> Iterator[None]:
-    """Keep TensorFlow from warning that a run traces its steps anew: each of many short runs (folds) must."""
-
-    def keep(record: logging.LogRecord) -> bool:
-        return "triggered tf.function retracing" not in record.getMessage()
-
-    logger = tf.get_logger()
-    logger.addFilter(keep)
-    try:
-        yield
-    finally:
-        logger.removeFilter(keep)
 
 
 def _separate_seeds(model: keras.Model, strategy: Any) -> None:
