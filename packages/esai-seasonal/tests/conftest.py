@@ -38,7 +38,6 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
     from esai_core.io import write_netcdf
     from esai_core.synthetic import as_new_cds, toy_season
     from esai_core.testing import run_cli
-
     from esai_seasonal.cli import main
 
     folder = tmp_path_factory.mktemp("toy")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from esai_core.cli import main as run_cli
-
 from esai_seasonal.job import JOB
 
 __all__ = ["main"]

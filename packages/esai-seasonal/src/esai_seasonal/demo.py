@@ -34,7 +34,7 @@ batch_size = 32
 
 
 def prepare(folder: Path) -> Path:
-    """Write a toy hindcast as the Climate Data Store lays it out, its reference and static fields, and a config.
+    """Write a toy hindcast as the CDS lays it out, its reference and static fields, and a config.
 
     Parameters
     ----------

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from esai_core.io.names import canonical
 from esai_core.job import Request
-
 from esai_seasonal.config import SeasonalConfig
 
 __all__ = ["requests"]
@@ -34,7 +34,8 @@ def requests(config: SeasonalConfig | None = None) -> list[Request]:
     Parameters
     ----------
     config : SeasonalConfig, optional
-        Its variable and years are asked for, under the file names it uses; the area is that of the hindcast or
+        Its variable and years are asked for, under the file names it uses; the area is that of the
+        hindcast or
         reference where the file is there, else that of the example.
 
     Returns
@@ -124,14 +125,17 @@ def requests(config: SeasonalConfig | None = None) -> list[Request]:
 
 
 def _area(config: SeasonalConfig | None) -> list[float]:
-    """North, west, south, east of the first input file that is there, in whole degrees; else of the example."""
+    """North, west, south, east of the first input that is there, in whole degrees; else the example's."""
     for path in () if config is None else (config.data.hindcast, config.data.reference):
         if path is not None and path.exists():
             from esai_core.io import open_dataset
 
             ds = open_dataset(path)
             lat, lon = ds["latitude"].values, ds["longitude"].values
-            return [float(x) for x in (np.ceil(lat.max()), np.floor(lon.min()), np.floor(lat.min()), np.ceil(lon.max()))]
+            return [
+                float(x)
+                for x in (np.ceil(lat.max()), np.floor(lon.min()), np.floor(lat.min()), np.ceil(lon.max()))
+            ]
     return list(AREA)
 
 

@@ -1,4 +1,4 @@
-"""The command line on files: the steps together and one by one, the contract of the outputs, repeated runs."""
+"""The command line on files: steps together and one by one, the contract of the outputs, repeated runs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+
 from esai_core.runs.digests import digest
 from esai_core.testing import assert_light_cli, run_cli
-
 from esai_seasonal.cli import main
 from esai_seasonal.config import TEMPLATE
 
@@ -98,13 +98,23 @@ def test_predict_new_starts_that_have_no_truth(toy, tmp_path: Path) -> None:
 
 
 def test_static_fields_may_be_left_out_or_given(toy, tmp_path: Path) -> None:
-    more = [f"data.static_fine={toy.folder / 'static_fine.nc'}", f"data.static_coarse={toy.folder / 'static_coarse.nc'}"]
+    more = [
+        f"data.static_fine={toy.folder / 'static_fine.nc'}",
+        f"data.static_coarse={toy.folder / 'static_coarse.nc'}",
+    ]
     words = [w for item in more for w in ("--set", item)]
     done = run_cli(main, ["train", toy.config, "--out", tmp_path / "with", *words])
     assert done.code == 0, done.err
     wrong = run_cli(
         main,
-        ["train", toy.config, "--out", tmp_path / "x", "--set", f"data.static_fine={toy.folder / 'static_coarse.nc'}"],
+        [
+            "train",
+            toy.config,
+            "--out",
+            tmp_path / "x",
+            "--set",
+            f"data.static_fine={toy.folder / 'static_coarse.nc'}",
+        ],
     )
     assert wrong.code == 3
     assert "another grid" in wrong.error
@@ -149,3 +159,15 @@ def test_fetch_prints_the_requests(toy) -> None:
     assert asked[0]["body"]["variable"] == ["2m_temperature"]
     north, west, south, east = asked[0]["body"]["area"]
     assert (north, west, south, east) == (38.0, -9.0, 36.0, -6.0)
+
+
+def test_the_chain_corrects_and_refines(toy, tmp_path: Path) -> None:
+    words = ["model.network=true", "model.design=chain", "model.networks=1", "train.epochs=2"]
+    sets = [w for item in words for w in ("--set", item)]
+    done = run_cli(main, ["run", toy.config, "--out", tmp_path / "chain", *sets])
+    assert done.code == 0, done.err
+    scores = json.loads((tmp_path / "chain" / "metrics.json").read_text())["scores"]
+    assert scores["network"]["rmse"] < scores["raw"]["rmse"]
+    again = run_cli(main, ["evaluate", tmp_path / "chain"])
+    assert again.code == 0, again.err
+    assert json.loads((tmp_path / "chain" / "metrics.json").read_text())["scores"] == scores

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+
 from esai_core.runs.digests import digest
 from esai_core.testing import Result, run_cli
-
 from esai_seasonal.cli import main
 
 pytestmark = pytest.mark.filterwarnings("default::ResourceWarning")
@@ -60,7 +60,9 @@ def test_truncated_file(toy, tmp_path: Path) -> None:
     assert "hindcast.nc" in done.error
 
 
-@pytest.mark.parametrize(("file", "units"), [("hindcast.nc", "degC"), ("reference.nc", "hPa"), ("hindcast.nc", "m")])
+@pytest.mark.parametrize(
+    ("file", "units"), [("hindcast.nc", "degC"), ("reference.nc", "hPa"), ("hindcast.nc", "m")]
+)
 def test_wrong_units(toy, tmp_path: Path, file: str, units: str) -> None:
     def relabelled(ds: xr.Dataset) -> xr.Dataset:
         ds["t2m"].attrs["units"] = units
@@ -180,7 +182,16 @@ def test_full_disk(toy, tmp_path: Path) -> None:
 
 def test_ctrl_c_leaves_the_earlier_run(toy) -> None:
     before = digest(toy.run)
-    words = ["run", str(toy.config), "--out", str(toy.run), "--overwrite", "-v", "--set", "model.network=true"]
+    words = [
+        "run",
+        str(toy.config),
+        "--out",
+        str(toy.run),
+        "--overwrite",
+        "-v",
+        "--set",
+        "model.network=true",
+    ]
     process = subprocess.Popen(
         [sys.executable, "-m", "esai_seasonal.cli", *words], stderr=subprocess.PIPE, text=True
     )

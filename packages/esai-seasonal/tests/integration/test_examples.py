@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import xarray as xr
-from esai_core.testing import data_path, run_cli
 
+from esai_core.testing import data_path, run_cli
 from esai_seasonal.cli import main
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

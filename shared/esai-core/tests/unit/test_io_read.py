@@ -160,6 +160,13 @@ def test_damage_found_only_when_reading_names_file_and_variable(tmp_path):
         open_dataset(path, chunks={}).t2m.mean().compute()
 
 
+def test_errors_that_are_no_matter_of_reading_pass_through():
+    with pytest.raises(RuntimeError, match="a mistake of our own"), checked("a.nc", "v"):
+        raise RuntimeError("a mistake of our own")
+    with pytest.raises(OSError, match="No space"), checked("a.nc", "v"):
+        raise OSError(28, "No space left on device")
+
+
 def test_no_permission(ds, tmp_path):
     path = write(ds, tmp_path / "a.nc")
     path.chmod(0)

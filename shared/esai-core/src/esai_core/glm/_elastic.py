@@ -212,13 +212,14 @@ def _line_search(family, design, y, w, offset, work, m, slope, step, n):
             # work.gradient holds the smooth part's slope with the ridge term in it.
             decrease += work.l1[j] * (abs(new) - abs(old)) - (new - old) * work.gradient[j]
         penalty += work.l1[j] * abs(old) + 0.5 * work.l2[j] * old * old
-    largest = 0.0
+    largest, rounding = 0.0, 0.0
     for i in range(n):
         if w[i] > 0.0:
             largest = max(largest, abs(work.move[i]))
+            rounding += w[i] * (abs(y[i]) + work.mu[i]) * abs(work.eta[i])
     work.state[_LAST_MOVE] = largest
     start = work.state[_LOSS] + penalty
-    noise = 1e-13 * abs(start)
+    noise = 1e-13 * abs(start) + 1e-15 * rounding
     t = 1.0
     for _ in range(40):
         for i in range(n):

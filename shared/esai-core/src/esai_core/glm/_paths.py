@@ -209,12 +209,12 @@ def fit_cells(
                 lam = lambdas[c, k] / (inside if absolute else 1.0)
                 done, miss, steps = state, 0.0, 0
                 if state == 0 and lam >= 0.0:
+                    work.state[_LEVEL] = 0.0
+                    _penalise(lam, alpha, factor, work, p)
                     if f >= 0 and not status[c, k] & SEPARATED:
                         work.state[_B0] = full_b0[k]
                         for j in range(p):
                             work.beta[j] = full_beta[k, j] if work.usable[j] == 1 else 0.0
-                    work.state[_LEVEL] = 0.0
-                    _penalise(lam, alpha, factor, work, p)
                     strong = 2.0 - lambdas[c, k - 1] / lambdas[c, k] if k > 0 and lam > 0.0 and f < 0 else 1.0
                     miss, steps, done = minimise(
                         family, x, target, w, shift, work, lam, strong, tolerance, max_iterations, rows, p

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
-from esai_core.glm import _elastic, _paths, _softmax
+from esai_core.glm import _classes, _elastic, _paths, _softmax
 from esai_core.glm._numeric import GAP, standardise_designs
 from esai_core.glm.families import FAMILIES
 from esai_core.glm.problem import Problem
@@ -114,7 +114,7 @@ def _fit_chunk(
     if softmax:
         contrasts = max(problem.classes - 1, 1) * (p + 1)
         del got["selected"]
-        _softmax.fit_softmax(
+        _classes.fit_classes(
             designs.values, group, _pad(problem.y[part], rows, np.int64), weights, folds, base,
             settings.standardise, lambdas[part], settings.ratio, settings.absolute, settings.tolerance,
             settings.max_iterations, n,

@@ -9,10 +9,13 @@ __getattr__, __dir__, __all__ = attach(
     {
         "BACKBONES": "backbones",
         "LOSSES": "losses",
+        "OnnxModel": "onnx",
         "ReceptiveField": "receptive",
         "Style": "blocks",
         "blocks": "blocks",
         "build": "backbones",
+        "discriminator": "discriminators",
+        "export_onnx": "onnx",
         "layers": "layers",
         "load": "files",
         "losses": "losses",

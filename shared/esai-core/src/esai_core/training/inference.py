@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -14,6 +16,24 @@ from esai_core.nn._keras import keras
 __all__ = ["predict", "predict_batches"]
 
 tree = keras.tree
+
+
+@contextlib.contextmanager
+def expect_retracing() -> Iterator[None]:
+    """Keep TensorFlow from warning that functions are traced anew: each of many models and folds must be."""
+
+    def keep(record: logging.LogRecord) -> bool:
+        return "triggered tf.function retracing" not in record.getMessage()
+
+    import tensorflow as tf
+
+    logger = tf.get_logger()
+    logger.addFilter(keep)
+    try:
+        yield
+    finally:
+        logger.removeFilter(keep)
+
 
 _COMPILED: weakref.WeakKeyDictionary[Any, Callable[[Any], Any]] = weakref.WeakKeyDictionary()
 
@@ -50,7 +70,9 @@ def predict_batches(model: keras.Model, batches: Iterable[Any]) -> Iterator[Any]
     """
     forward = _compiled(model)
     for batch in batches:
-        yield tree.map_structure(np.asarray, forward(tree.map_structure(_float32, batch)))
+        with expect_retracing():
+            result = forward(tree.map_structure(_float32, batch))
+        yield tree.map_structure(np.asarray, result)
 
 
 def predict(model: keras.Model, inputs: Any, *, batch_size: int = 32) -> Any:
