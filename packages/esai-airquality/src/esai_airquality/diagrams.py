@@ -16,7 +16,7 @@ __all__ = ["performance_diagram", "station_map", "taylor_diagram", "time_series"
 
 @plots.styled
 def taylor_diagram(points: Mapping[str, tuple[float, float]], *, highlight: str | None = None) -> Figure:
-    """Draw standard deviation (relative to the observed one) and correlation (Taylor 2001, doi:10.1029/2000JD900719).
+    """Draw relative standard deviation and correlation (Taylor 2001, doi:10.1029/2000JD900719).
 
     Parameters
     ----------
@@ -30,7 +30,9 @@ def taylor_diagram(points: Mapping[str, tuple[float, float]], *, highlight: str 
     for level in (0.2, 0.4, 0.6, 0.8, 0.9, 0.95):
         angle = np.arccos(level)
         axis.plot([0, largest * np.cos(angle)], [0, largest * np.sin(angle)], color="0.75", linewidth=0.6)
-        axis.annotate(f"{level:g}", (largest * np.cos(angle), largest * np.sin(angle)), fontsize=8, color="0.5")
+        axis.annotate(
+            f"{level:g}", (largest * np.cos(angle), largest * np.sin(angle)), fontsize=8, color="0.5"
+        )
     turn = np.linspace(0, np.pi / 2, 90)
     for radius in (0.5, 1.0):
         axis.plot(radius * np.cos(turn), radius * np.sin(turn), color="0.6", linewidth=0.8, linestyle="--")
@@ -45,7 +47,14 @@ def taylor_diagram(points: Mapping[str, tuple[float, float]], *, highlight: str 
         look = {key: style[key] for key in ("color", "marker", "zorder")}
         angle = np.arccos(np.clip(r, 0, 1))
         size = 10 if name == highlight else 7
-        axis.plot(ratio * np.cos(angle), ratio * np.sin(angle), linestyle="none", markersize=size, label=name, **look)
+        axis.plot(
+            ratio * np.cos(angle),
+            ratio * np.sin(angle),
+            linestyle="none",
+            markersize=size,
+            label=name,
+            **look,
+        )
     axis.set(xlim=(0, largest), ylim=(0, largest), xlabel="standard deviation / observed", aspect="equal")
     axis.set(ylabel="standard deviation / observed")
     axis.grid(visible=False)
@@ -55,7 +64,7 @@ def taylor_diagram(points: Mapping[str, tuple[float, float]], *, highlight: str 
 
 @plots.styled
 def performance_diagram(points: Mapping[str, tuple[float, float]], *, highlight: str | None = None) -> Figure:
-    """Draw hit rate against success ratio with lines of equal CSI (Roebber 2009, doi:10.1175/2008WAF2222159.1).
+    """Draw hit rate against success ratio, with lines of CSI (Roebber 2009, doi:10.1175/2008WAF2222159.1).
 
     Parameters
     ----------

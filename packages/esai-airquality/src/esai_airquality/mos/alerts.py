@@ -1,4 +1,4 @@
-"""Alerts: calibrated chances of an event, and the chance at which to raise one, learnt from past predictions."""
+"""Alerts: calibrated chances of an event, and the chance at which to raise one, learnt from the past."""
 
 from __future__ import annotations
 

@@ -74,7 +74,8 @@ def fit_trees(
     target : array (day, hour, station)
         Observations; samples without one, or without a forecast, are left out.
     kind : {"mean", "weighted", "event"}
-        Squared error; squared error weighted by the distance of the observation from its mean (which raises the
+        Squared error; squared error weighted by the distance of the observation from its mean (which raises
+        the
         say of peaks: Petetin et al. 2022, doi:10.5194/acp-22-11603-2022); logistic loss of ``o > event``.
     config : MosSection
         Settings of the trees.
@@ -105,17 +106,17 @@ def _fit(x: NDArray[np.float32], y: NDArray[np.float64], kind: str, config: MosS
         weight = np.abs(y - y.mean())
         weight = weight / weight.mean() + 0.1
     label = (y > config.event).astype(np.float32) if kind == "event" else y.astype(np.float32)
-    data = xgboost.QuantileDMatrix(x, label=label, weight=weight, max_bin=128, nthread=config.threads)
+    data = xgboost.QuantileDMatrix(x, label=label, weight=weight, max_bin=64, nthread=config.threads)
     params = {
         "objective": "binary:logistic" if kind == "event" else "reg:squarederror",
         "tree_method": "hist",
         "max_depth": config.depth,
         "eta": config.learning_rate,
-        "subsample": 0.7,
+        "subsample": 0.6,
         "colsample_bytree": 0.5,
         "min_child_weight": 5.0 if kind == "event" else 50.0,
         "lambda": 5.0,
-        "max_bin": 128,
+        "max_bin": 64,
         "nthread": config.threads,
         "seed": seed,
         "verbosity": 0,

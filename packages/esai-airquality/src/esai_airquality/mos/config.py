@@ -10,9 +10,8 @@ from esai_core.config import Config, DataPath, Section
 
 __all__ = ["METHODS", "TEMPLATE", "MosConfig"]
 
-METHODS = ("raw", "pers", "ma", "kf", "qm", "an", "gbm", "gbm_weighted", "gbm_alert")
-
 Method = Literal["raw", "pers", "ma", "kf", "qm", "an", "gbm", "gbm_weighted", "gbm_alert"]
+METHODS: tuple[Method, ...] = ("raw", "pers", "ma", "kf", "qm", "an", "gbm", "gbm_weighted", "gbm_alert")
 Units = Literal["ppb", "ug/m3", "kg/m3"]
 
 
@@ -39,7 +38,7 @@ class DataSection(Section):
     """Column of the lead day, where forecasts of several leads are there."""
     first_lead: Annotated[int, Field(ge=0, le=1)] = 1
     """Number that the file gives to the day after the last observed one (CAMS counts from 0)."""
-    select: dict[str, str] = {}
+    select: Annotated[dict[str, str], Field(default_factory=dict)]
     """Column and value: only these rows are used, as species = "no2"."""
     units: Units = "ppb"
     """Units of the forecast, and of all results."""
@@ -58,7 +57,7 @@ class MosSection(Section):
     """Methods to run and score."""
     leads: tuple[Annotated[int, Field(ge=1, le=10)], ...] = (1,)
     """Days from the last observation to the day that is forecast."""
-    spin_up: Annotated[int, Field(ge=8)] = 30
+    spin_up: Annotated[int, Field(ge=1)] = 30
     """Days at the start that are not scored."""
     refresh: Annotated[int, Field(ge=1)] = 30
     """Days after which quantile maps and trees are fitted again on all the past."""
@@ -72,11 +71,11 @@ class MosSection(Section):
     """Ratio r of the Kalman filter."""
     an_count: Annotated[int, Field(ge=1)] = 10
     """Number of analogs."""
-    rounds: Annotated[int, Field(ge=10)] = 400
+    rounds: Annotated[int, Field(ge=10)] = 150
     """Trees of the boosting."""
-    depth: Annotated[int, Field(ge=1, le=12)] = 7
+    depth: Annotated[int, Field(ge=1, le=12)] = 6
     """Depth of a tree."""
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.04
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.08
     """Step of the boosting."""
     scope: Literal["global", "local"] = "global"
     """One ensemble of trees for all stations, or one for each."""

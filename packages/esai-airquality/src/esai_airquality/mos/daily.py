@@ -33,8 +33,10 @@ def d1max(hourly: Array, *, complete: float = 0.75) -> Array:
 def d8max(hourly: Array, *, complete: float = 0.75) -> Array:
     """Give the largest mean over 8 hours of each day (MDA8).
 
-    A window belongs to the day on which it ends: the first is from 17 h of the day before to 1 h, the last from 16 h to
-    24 h, 24 in all (Directive 2008/50/EC, annexes VII and XI). A window needs 6 of its 8 hours, a day 18 of its 24
+    A window belongs to the day on which it ends: the first is from 17 h of the day before to 1 h, the last
+    from 16 h to
+    24 h, 24 in all (Directive 2008/50/EC, annexes VII and XI). A window needs 6 of its 8 hours, a day 18 of
+    its 24
     windows.
 
     Parameters

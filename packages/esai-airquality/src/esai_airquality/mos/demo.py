@@ -94,7 +94,11 @@ def prepare(folder: Path) -> Path:
     table = network()
     write_table(table, folder / "network.parquet")
     names = sorted(table["station"].unique())
-    where = {"station": names, "latitude": 40.0 + 0.3 * np.arange(len(names)), "longitude": -4.0 + 0.4 * np.arange(len(names))}
+    where = {
+        "station": names,
+        "latitude": 40.0 + 0.3 * np.arange(len(names)),
+        "longitude": -4.0 + 0.4 * np.arange(len(names)),
+    }
     write_table(pd.DataFrame(where), folder / "stations.csv")
     path = folder / "demo.toml"
     path.write_text(CONFIG, "utf-8")

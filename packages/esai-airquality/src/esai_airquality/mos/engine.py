@@ -1,21 +1,17 @@
 """The operational run: a state that goes from issue day to issue day, one at a time or many at once.
 
-A forecast of lead ``k`` for day ``t`` is issued when the observations of day ``t - k`` are known, and takes no later
+A forecast of lead ``k`` for day ``t`` is issued when the observations of day ``t - k`` are known, and takes
+no later
 one. Day by day or all at once gives the same bits, as each step reads the same values in the same order.
 """
 
 from __future__ import annotations
 
-import io
-import json
 import logging
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from esai_airquality.mos.alerts import AlertRule, learn_rule
@@ -26,9 +22,8 @@ from esai_airquality.mos.kernels import analogs, kalman, moving_average, persist
 from esai_airquality.mos.panel import Panel
 from esai_airquality.mos.quantiles import BINS, count_pairs, map_quantiles, quantiles_of
 from esai_core.errors import InputError
-from esai_core.io import atomic_path
 
-__all__ = ["State", "advance", "extend", "known_days", "load_state", "save_state", "start"]
+__all__ = ["State", "advance", "extend", "known_days", "start"]
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +78,7 @@ def known_days(panel: Panel) -> int:
 
 def _wanted(config: MosSection) -> list[str]:
     """Methods to run: those asked for and those that the trees are fed with."""
-    names = [name for name in config.methods if name != "raw"]
+    names: list[str] = [name for name in config.methods if name != "raw"]
     if any(name in KINDS for name in names):
         names += [name for name in GBM_NEEDS if name not in names]
     return names
@@ -142,7 +137,8 @@ def extend(state: State, panel: Panel) -> State:
     old = state.panel
     if panel.stations != old.stations or list(panel.meteorology) != list(old.meteorology):
         raise InputError(
-            f"the new data hold {len(panel.stations)} stations, the run {len(old.stations)}, or other predictors",
+            f"the new data hold {len(panel.stations)} stations, the run {len(old.stations)}, or other "
+            f"predictors",
             where="data.forecast",
             remedy="give the same stations and predictors, or start a new run",
         )
@@ -179,7 +175,8 @@ def extend(state: State, panel: Panel) -> State:
         meteorology=meteorology,
     )
     predictions = {
-        name: {lead: join(a, None, 0) for lead, a in by_lead.items()} for name, by_lead in state.predictions.items()
+        name: {lead: join(a, None, 0) for lead, a in by_lead.items()}
+        for name, by_lead in state.predictions.items()
     }
     return replace(state, panel=joined, predictions=predictions)
 
@@ -190,9 +187,13 @@ def advance(
     *,
     until: int,
     seed: int = 0,
-    saved: Callable[[State], None] | None = None,
+    saved: Callable[[State], object] | None = None,
 ) -> State:
     """Use the observations of further days and issue the forecasts that follow from them; changes `state`.
+
+    Forecasts have to be there through the day after the last target day (its first hours are predictors of
+    the last
+    hours before midnight); a target day without a forecast when its issue day is used gets none later.
 
     Parameters
     ----------
@@ -240,7 +241,11 @@ def _stretch(state: State, config: MosSection, lead: int, begin: int, stop: int,
     made = state.predictions
 
     x = kalman(
-        state.kalman[lead][0], state.kalman[lead][1], forecast[begin:stop], observed[begin:stop], config.kf_ratio
+        state.kalman[lead][0],
+        state.kalman[lead][1],
+        forecast[begin:stop],
+        observed[begin:stop],
+        config.kf_ratio,
     )
     if "qm" in state.predictions:
         count_pairs(state.histograms[lead], forecast[begin : begin + 1], observed[begin : begin + 1])
@@ -260,7 +265,9 @@ def _stretch(state: State, config: MosSection, lead: int, begin: int, stop: int,
         made["qm"][lead][first:last] = map_quantiles(forecast[first:last], *state.maps[lead])
     if "an" in wanted:
         near = analog_features(panel, lead, last)
-        weights = _weights(near, config.spin_up) if first >= config.spin_up else _weights(near[:3], 0, len(near))
+        weights = (
+            _weights(near, config.spin_up) if first >= config.spin_up else _weights(near[:3], 0, len(near))
+        )
         made["an"][lead][first:last] = analogs(near, observed, weights=weights, count=config.an_count, **span)
     _trees(state, config, lead, begin, (first, last), due, seed)
 
@@ -270,14 +277,18 @@ def _weights(near: NDArray, spin_up: int, length: int | None = None) -> NDArray[
 
     Taken from the days of the spin-up, so that it is the same at any later time.
     """
-    weights = np.ones(len(near)) if length is None else np.r_[np.ones(len(near)), np.zeros(length - len(near))]
+    weights = (
+        np.ones(len(near)) if length is None else np.r_[np.ones(len(near)), np.zeros(length - len(near))]
+    )
     for number in range(3, len(near)):
         spread, own = np.nanvar(near[number, :spin_up]), np.nanvar(near[1, :spin_up])
         weights[number] = own / spread if spread > 0 else 0.0
     return weights
 
 
-def _trees(state: State, config: MosSection, lead: int, begin: int, span: tuple[int, int], due: bool, seed: int) -> None:
+def _trees(
+    state: State, config: MosSection, lead: int, begin: int, span: tuple[int, int], due: bool, seed: int
+) -> None:
     """Fit trees where they are due, and issue the forecasts of the target days `span`."""
     kinds = [name for name in config.methods if name in KINDS]
     panel, made = state.panel, state.predictions
@@ -305,7 +316,9 @@ def _trees(state: State, config: MosSection, lead: int, begin: int, span: tuple[
         chance = rule.calibrate(values)
         made["raw_chance"][lead][first:last] = values
         made["chance"][lead][first:last] = chance
-        made[name][lead][first:last] = np.where(np.isfinite(chance), chance >= np.float32(rule.cutoff), np.nan)
+        made[name][lead][first:last] = np.where(
+            np.isfinite(chance), chance >= np.float32(rule.cutoff), np.nan
+        )
 
 
 def _learn(state: State, config: MosSection, lead: int, known: int) -> None:
@@ -314,105 +327,11 @@ def _learn(state: State, config: MosSection, lead: int, known: int) -> None:
     both = np.isfinite(chance) & np.isfinite(came)
     rule = learn_rule(chance[both], came[both] > config.event, first_cutoff=config.first_cutoff)
     state.rules[lead] = rule
-    entry = {"lead": lead, "day": known, "cutoff": rule.cutoff, "slope": rule.slope, "intercept": rule.intercept}
-    state.history.append({**entry, "cases": rule.cases})
-
-
-_ARRAYS = ("kalman", "histograms", "maps")
-
-
-def save_state(state: State, path: str | Path) -> Path:
-    """Write a state to one file, whole or not at all.
-
-    Parameters
-    ----------
-    state : State
-        What `advance` gave.
-    path : path
-        ``.npz``; an earlier one is replaced at once.
-
-    Returns
-    -------
-    Path
-    """
-    panel = state.panel
-    arrays: dict[str, NDArray] = {"days": panel.days.astype(np.int64), "observed": panel.observed}
-    leads = list(panel.forecasts)
-    for lead in leads if panel.separate else leads[:1]:
-        arrays[f"forecast/{lead}"] = panel.forecasts[lead]
-        for name, by_lead in panel.meteorology.items():
-            arrays[f"meteorology/{name}/{lead}"] = by_lead[lead]
-    for name, by_lead in state.predictions.items():
-        for lead, values in by_lead.items():
-            arrays[f"prediction/{name}/{lead}"] = values
-    for part in _ARRAYS:
-        for lead, values in getattr(state, part).items():
-            arrays[f"{part}/{lead}"] = values
-    for key, trees in state.trees.items():
-        for number, saved in enumerate(trees.saved):
-            arrays[f"trees/{key}/{number}"] = np.frombuffer(saved, np.uint8)
-    arrays["static"] = panel.static.to_numpy(np.float64)
-    facts = {
-        "issued": state.issued,
-        "stations": panel.stations,
-        "separate": panel.separate,
-        "leads": leads,
-        "meteorology": list(panel.meteorology),
-        "units": panel.units,
-        "dropped": panel.dropped,
-        "static": [str(name) for name in panel.static],
-        "rules": {lead: vars(rule) for lead, rule in state.rules.items()},
-        "history": state.history,
-        "trees": {key: [trees.kind, trees.threads] for key, trees in state.trees.items()},
+    entry = {
+        "lead": lead,
+        "day": known,
+        "cutoff": rule.cutoff,
+        "slope": rule.slope,
+        "intercept": rule.intercept,
     }
-    arrays["facts"] = np.frombuffer(json.dumps(facts).encode(), np.uint8)
-    with atomic_path(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
-    return Path(path)
-
-
-def load_state(path: str | Path) -> State:
-    """Read what `save_state` wrote.
-
-    Raises
-    ------
-    InputError
-        If the file is damaged or no state.
-    """
-    try:
-        with np.load(io.BytesIO(Path(path).read_bytes()), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        facts = json.loads(arrays["facts"].tobytes())
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"this is no state of a run: {error}", where=path) from error
-    leads = facts["leads"]
-    first = leads[0]
-
-    def of_leads(prefix: str) -> dict[int, NDArray]:
-        return {lead: arrays[f"{prefix}/{lead if facts['separate'] else first}"] for lead in leads}
-
-    panel = Panel(
-        days=arrays["days"].astype("datetime64[D]"),
-        stations=tuple(facts["stations"]),
-        observed=arrays["observed"],
-        forecasts=of_leads("forecast"),
-        separate=facts["separate"],
-        meteorology={name: of_leads(f"meteorology/{name}") for name in facts["meteorology"]},
-        static=pd.DataFrame(arrays["static"], index=facts["stations"], columns=facts["static"]),
-        units=facts["units"],
-        dropped=tuple(facts["dropped"]),
-    )
-    state = State(panel, issued=facts["issued"], history=facts["history"])
-    for name, values in arrays.items():
-        part, _, rest = name.partition("/")
-        if part == "prediction":
-            method, _, lead = rest.partition("/")
-            state.predictions.setdefault(method, {})[int(lead)] = values
-        elif part in _ARRAYS:
-            getattr(state, part)[int(rest)] = values
-    for key, (kind, threads) in facts["trees"].items():
-        count = sum(name.startswith(f"trees/{key}/") for name in arrays)
-        saved = tuple(arrays[f"trees/{key}/{number}"].tobytes() for number in range(count))
-        state.trees[key] = Trees(kind, saved, threads)
-    state.rules = {int(lead): AlertRule(**rule) for lead, rule in facts["rules"].items()}
-    return state
+    state.history.append({**entry, "cases": rule.cases})

@@ -63,7 +63,8 @@ def _extreme(values: Array, largest: bool) -> Array:
 def neighbour_hour(panel: Panel, lead: int, shift: int, first: int, stop: int) -> Array:
     """Give the forecast `shift` hours away from each hour of some target days, from the same issue.
 
-    Where leads are forecasts of their own, hours beyond midnight come from the next or the last lead of the same
+    Where leads are forecasts of their own, hours beyond midnight come from the next or the last lead of the
+    same
     issue; where that is not there, and at both ends of the series, from the hour at the edge.
 
     Returns
@@ -81,7 +82,7 @@ def neighbour_hour(panel: Panel, lead: int, shift: int, first: int, stop: int) -
     out = np.empty((len(day), stations))
     for move in np.unique(step):
         rows = step == move
-        series = panel.forecasts.get(lead + int(move)) if 0 <= move + lead else None
+        series = panel.forecasts.get(lead + int(move)) if move + lead >= 0 else None
         if series is None or move == 0:
             inside = np.clip(hour[rows], 0, hours - 1)
             out[rows] = own[day[rows], inside]
@@ -131,10 +132,12 @@ def features(
     float32 array (stop - first, hour, station, feature)
         In the order of `feature_names`.
     """
-    days, hours, stations = panel.observed.shape
+    _, hours, stations = panel.observed.shape
     forecast, observed = panel.forecasts[lead], panel.observed
     shape = (stop - first, hours, stations)
-    columns: list[NDArray] = [neighbour_hour(panel, lead, shift, first, stop) for shift in (-3, -2, -1, 0, 1, 2, 3)]
+    columns: list[NDArray] = [
+        neighbour_hour(panel, lead, shift, first, stop) for shift in (-3, -2, -1, 0, 1, 2, 3)
+    ]
 
     def by_day(values: NDArray) -> NDArray:
         return np.broadcast_to(values[:, None, :], shape)
@@ -157,7 +160,11 @@ def features(
     last6 = _mean(np.ascontiguousarray(error[:, -6:]))
     columns += [past(known), past(known, 1), past(known, 6), past(forecast[low : stop - lead])]
     columns += [by_day(past(_mean(np.ascontiguousarray(known)))), by_day(past(_extreme(known, True)))]
-    columns += [by_day(past(known[:, -1])), by_day(past(_mean(np.ascontiguousarray(known[:, -4:])))), by_day(past(last6))]
+    columns += [
+        by_day(past(known[:, -1])),
+        by_day(past(_mean(np.ascontiguousarray(known[:, -4:])))),
+        by_day(past(last6)),
+    ]
     columns += [by_day(past(_mean(np.ascontiguousarray(error))))]
     network = _mean(np.ascontiguousarray(last6[:, :, None]))
     columns.append(by_day(np.repeat(past(network), stations, axis=1)))

@@ -1,7 +1,9 @@
 """Moving average, Kalman filter, persistence and analogs: compiled loops over (day, hour, station).
 
-All arrays are float64 of shape ``(day, hour, station)`` with NaN where a value is missing. For lead ``k`` the value for
-day ``t`` is made of observations through day ``t - k`` alone. Each function gives days ``first`` to ``stop - 1``, and the
+All arrays are float64 of shape ``(day, hour, station)`` with NaN where a value is missing. For lead ``k``
+the value for
+day ``t`` is made of observations through day ``t - k`` alone. Each function gives days ``first`` to ``stop -
+1``, and the
 same values whether they are asked for one day at a time or all at once.
 """
 
@@ -59,7 +61,9 @@ def persistence(observed: Array, *, lead: int, count: int, first: int, stop: int
     return _window(observed, lead, count, first, stop)
 
 
-def moving_average(forecast: Array, observed: Array, *, lead: int, count: int, first: int, stop: int) -> Array:
+def moving_average(
+    forecast: Array, observed: Array, *, lead: int, count: int, first: int, stop: int
+) -> Array:
     r"""Forecast less its mean error, :math:`f(t,h) - \frac1n\sum_{i<n}(f-o)(t-k-i,h)`, at least 0.
 
     Parameters
@@ -82,7 +86,8 @@ def moving_average(forecast: Array, observed: Array, *, lead: int, count: int, f
 def kalman(state: Array, variance: Array, forecast: Array, observed: Array, ratio: float) -> Array:
     r"""Follow the error of a forecast at each hour and station, through the given days, in place.
 
-    :math:`p' = p + r,\ K = p'/(p'+1),\ x \leftarrow x + K(f-o-x),\ p = (1-K)p'`; where the forecast or the observation is
+    :math:`p' = p + r,\ K = p'/(p'+1),\ x \leftarrow x + K(f-o-x),\ p = (1-K)p'`; where the forecast or the
+    observation is
     missing x stays and :math:`p = p'` (Kalman 1960; Delle Monache et al. 2006, doi:10.1029/2005JD006311).
 
     Parameters

@@ -19,7 +19,10 @@ __all__ = ["Panel", "read_panel"]
 
 Array = NDArray[np.float64]
 STATION_NAMES = ("station", "station_reference", "station_id", "code", "site")
-NAMES = {"latitude": ("latitude", "lat", "LATITUDE", "LAT"), "longitude": ("longitude", "lon", "LONGITUDE", "LON")}
+NAMES = {
+    "latitude": ("latitude", "lat", "LATITUDE", "LAT"),
+    "longitude": ("longitude", "lon", "LONGITUDE", "LON"),
+}
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,9 @@ def read_panel(config: DataSection, leads: Sequence[int]) -> Panel:
     forecast, observed = (table[table["station"].isin(names)] for table in (forecast, observed))
     first = min(forecast["time"].min(), observed["time"].min()).floor("D")
     last = max(forecast["time"].max(), observed["time"].max()).floor("D")
-    days = np.arange(first.to_datetime64(), (last + pd.Timedelta(days=1)).to_datetime64(), np.timedelta64(1, "D"))
+    days = np.arange(
+        first.to_datetime64(), (last + pd.Timedelta(days=1)).to_datetime64(), np.timedelta64(1, "D")
+    )
     days = days.astype("datetime64[D]")
     scale = factor(config.observed_units or config.units, config.units, species=config.species)
     seen_array = _array(observed, "value", days, names, config, config.observations) * scale
@@ -153,7 +158,9 @@ def _read_stations(path: Path) -> pd.DataFrame:
         bad = table.index[~np.isfinite(pd.to_numeric(table[name], errors="coerce"))]
         if len(bad):
             raise InputError(
-                f"station {bad[0]!r} has no {name}", where=path, remedy="give its coordinates or remove the row"
+                f"station {bad[0]!r} has no {name}",
+                where=path,
+                remedy="give its coordinates or remove the row",
             )
     return table
 
@@ -169,7 +176,9 @@ def _read(
     table = read_table(path)
     for key, value in config.select.items():
         if key not in table:
-            raise InputError(f"no column {key!r} to select by", where=path, remedy=nearest(key, table.columns))
+            raise InputError(
+                f"no column {key!r} to select by", where=path, remedy=nearest(key, table.columns)
+            )
         table = table[table[key].astype(str) == value]
         if table.empty:
             raise InputError(f"no row with {key} = {value!r}", where=path)
@@ -191,7 +200,9 @@ def _read(
     if lead and config.lead_column:
         if config.lead_column not in table:
             raise InputError(
-                f"no column {config.lead_column!r}", where=path, remedy=nearest(config.lead_column, table.columns)
+                f"no column {config.lead_column!r}",
+                where=path,
+                remedy=nearest(config.lead_column, table.columns),
             )
         result["lead"] = table[config.lead_column].to_numpy().astype(int) + 1 - config.first_lead
     elif not lead and config.lead_column and config.lead_column in table:
@@ -276,11 +287,15 @@ def _forecasts(
         more = {name: _array(table, name, days, names, config, config.forecast) for name in extra}
         return dict.fromkeys(leads, one), {n: dict.fromkeys(leads, a) for n, a in more.items()}, False
     there = sorted(set(table["lead"]))
-    for lead in sorted({*leads, *(k + 1 for k in leads if k + 1 in there), *(k - 1 for k in leads if k - 1 in there)}):
+    for lead in sorted(
+        {*leads, *(k + 1 for k in leads if k + 1 in there), *(k - 1 for k in leads if k - 1 in there)}
+    ):
         part = table[table["lead"] == lead]
         if part.empty:
             raise InputError(
-                f"no forecast of lead {lead}", where=config.forecast, remedy=f"there are {', '.join(map(str, there))}"
+                f"no forecast of lead {lead}",
+                where=config.forecast,
+                remedy=f"there are {', '.join(map(str, there))}",
             )
         forecasts[lead] = _array(part, "value", days, names, config, config.forecast)
         for name in extra:
@@ -293,7 +308,8 @@ def _plausible(observed: Array, forecast: Array, config: DataSection) -> None:
     both = np.isfinite(observed) & np.isfinite(forecast)
     if not both.any():
         raise InputError(
-            "no hour has both a forecast and an observation", where=f"{config.forecast} and {config.observations}"
+            "no hour has both a forecast and an observation",
+            where=f"{config.forecast} and {config.observations}",
         )
     o, f = float(np.mean(np.abs(observed[both]))), float(np.mean(np.abs(forecast[both])))
     if o == 0 or f == 0 or not 0.02 < o / f < 50:

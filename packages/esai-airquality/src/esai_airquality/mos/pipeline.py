@@ -12,6 +12,7 @@ from esai_airquality.mos import engine
 from esai_airquality.mos.config import MosConfig
 from esai_airquality.mos.panel import read_panel
 from esai_airquality.mos.scoring import chosen_on_the_past, daily_scores, intervals, verify_run
+from esai_airquality.mos.store import load_state, save_state
 from esai_core.errors import InputError
 from esai_core.io import write_netcdf
 from esai_core.runs import RunFolder
@@ -37,15 +38,15 @@ def train(config: MosConfig, run: RunFolder) -> None:
             )
     saved = run.checkpoints / "state.npz"
     if run.resume and saved.exists():
-        state = engine.load_state(saved)
+        state = load_state(saved)
         log.info("going on after %d days", state.issued)
     else:
         state = engine.start(panel, config.mos)
     with run.stage("fit"):
         engine.advance(
-            state, config.mos, until=known, seed=run.seed, saved=lambda state: engine.save_state(state, saved)
+            state, config.mos, until=known, seed=run.seed, saved=lambda state: save_state(state, saved)
         )
-        engine.save_state(state, run.path(STATE))
+        save_state(state, run.path(STATE))
 
 
 def predict(config: MosConfig, run: RunFolder) -> None:
@@ -54,12 +55,12 @@ def predict(config: MosConfig, run: RunFolder) -> None:
     Days that were used before are not used again: repeating a day changes nothing.
     """
     with run.stage("predict"):
-        state = engine.load_state(run.find(STATE))
+        state = load_state(run.find(STATE))
         before = (state.issued, len(state.panel.days))
         state = engine.extend(state, read_panel(config.data, config.mos.leads))
         engine.advance(state, config.mos, until=engine.known_days(state.panel), seed=run.seed)
         if (state.issued, len(state.panel.days)) != before:
-            engine.save_state(state, run.path(STATE))
+            save_state(state, run.path(STATE))
         delivered, _ = chosen_on_the_past(state, config)
         write_netcdf(
             _forecast(state, config, delivered),
@@ -89,7 +90,11 @@ def _forecast(state: engine.State, config: MosConfig, delivered: str) -> xr.Data
         alert = stack(state.predictions["gbm_alert"])
         variables["alert"] = (dims, alert, {"units": "1", "long_name": f"1 for an alert {text}"})
     coords: dict[str, tuple] = {
-        "lead": ("lead", np.asarray(leads, np.int64), {"units": "days", "long_name": "days from the last observation"}),
+        "lead": (
+            "lead",
+            np.asarray(leads, np.int64),
+            {"units": "days", "long_name": "days from the last observation"},
+        ),
         "time": ("time", time),
         "station": ("station", np.asarray(panel.stations, str)),
     }
@@ -103,7 +108,7 @@ def _forecast(state: engine.State, config: MosConfig, delivered: str) -> xr.Data
 def evaluate(config: MosConfig, run: RunFolder) -> None:
     """Score all methods on the common sample: writes ``metrics.json``."""
     with run.stage("evaluate"):
-        state = engine.load_state(run.find(STATE))
+        state = load_state(run.find(STATE))
         delivered, choices = chosen_on_the_past(state, config)
         found = verify_run(state, config)
         days, spin_up = state.panel.days, config.mos.spin_up
@@ -137,4 +142,4 @@ def report(config: MosConfig, run: RunFolder) -> None:
     from esai_airquality.mos.reporting import write_report
 
     with run.stage("report"):
-        write_report(config, run, engine.load_state(run.find(STATE)))
+        write_report(config, run, load_state(run.find(STATE)))

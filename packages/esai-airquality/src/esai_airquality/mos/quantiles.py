@@ -20,7 +20,7 @@ BINS = 4500  # asinh(v / 0.1) / 0.004 from -20 to 8.1e3, in ppb or ug/m3
 
 @njit(cache=True, nogil=True)
 def _bin(value: float) -> int:
-    number = int(math.floor(math.asinh(value / _SCALE) / _STEP)) - _LOW
+    number = math.floor(math.asinh(value / _SCALE) / _STEP) - _LOW
     return min(max(number, 0), BINS - 1)
 
 

@@ -16,9 +16,14 @@ from esai_core.runs.metrics import read_metrics
 
 __all__ = ["write_report"]
 
-BEST = {"rmse": "min", "nrmse": "min", "mae": "min", "nmb": "zero", "nmsdb": "zero", "bias": "zero"} | dict.fromkeys(
-    ("pcc", "h", "sr", "csi", "pss", "auc"), "max"
-)
+BEST = {
+    "rmse": "min",
+    "nrmse": "min",
+    "mae": "min",
+    "nmb": "zero",
+    "nmsdb": "zero",
+    "bias": "zero",
+} | dict.fromkeys(("pcc", "h", "sr", "csi", "pss", "auc"), "max")
 SUMMARIES = {
     "raw": "the forecast as it is",
     "pers": "persistence: the last observation at the same hour",
@@ -64,8 +69,10 @@ def write_report(config: MosConfig, run: RunFolder, state: State) -> None:
     _stations(report, state, config, delivered, units)
     report.section(
         "How it was made",
-        "Every forecast takes observations through the day it is issued on and no later one. Maps and trees are fitted "
-        f"again every {config.mos.refresh} days on all the past. The method to deliver is the one with the lowest RMSE "
+        "Every forecast takes observations through the day it is issued on and no later one. Maps and "
+        "trees are fitted "
+        f"again every {config.mos.refresh} days on all the past. The method to deliver is the one with "
+        f"the lowest RMSE "
         "on everything issued and observed before.",
     )
     report.table(metrics["selection"], caption="The choice at each refresh.")
@@ -83,7 +90,8 @@ def _verdict(metrics: dict[str, Any]) -> str:
         others = {n: row["csi"] for n, row in table.items() if n != "gbm_alert" and row["csi"] is not None}
         best = max(others, key=lambda name: others[name])
         text += (
-            f" Alerts by a cut-off learnt on the past reach CSI {table['gbm_alert']['csi']:.3f}; the best of the "
+            f" Alerts by a cut-off learnt on the past reach CSI {table['gbm_alert']['csi']:.3f}; the best "
+            f"of the "
             f"others at the threshold itself, {best}, {others[best]:.3f}."
         )
     return text
@@ -98,12 +106,15 @@ def _scores(report: Report, metrics: dict[str, Any], units: str, config: MosConf
             rows,
             highlight=metrics["delivered"],
             best=BEST,
-            caption=f"Lead {name}: {metrics['cases'][name]:,} hours that all methods share. rmse in {units}; nrmse, nmb "
+            caption=f"Lead {name}: {metrics['cases'][name]:,} shared hours. rmse in {units}; nrmse, nmb "
             f"and nmsdb in %; an event is more than {config.mos.event:g} {units}.",
         )
     report.text("\n".join(f"- `{name}`: {SUMMARIES[name]}" for name in metrics["by_lead"][lead]))
     for window, table in metrics.get("by_window", {}).items():
-        limit = {"d1max": "largest hour, event above 180 µg/m3", "d8max": "largest 8-hour mean, above 120 µg/m3"}[window]
+        limit = {
+            "d1max": "largest hour, event above 180 µg/m3",
+            "d8max": "largest 8-hour mean, above 120 µg/m3",
+        }[window]
         report.table(
             [{"method": m, **{key: row.get(key) for key in COLUMNS}} for m, row in table.items()],
             best=BEST,
@@ -122,16 +133,18 @@ def _diagrams(report: Report, metrics: dict[str, Any]) -> None:
     if taylor:
         report.figure(
             taylor_diagram(taylor, highlight=delivered),
-            caption="Spread and correlation: the nearer to the star the better; dashed the observed spread, grey rays "
+            caption="Spread and correlation: the nearer the star the better; dashed the observed one, rays "
             "the correlation.",
         )
     points = {
-        name: (row["sr"], row["h"]) for name, row in table.items() if row["sr"] is not None and row["h"] is not None
+        name: (row["sr"], row["h"])
+        for name, row in table.items()
+        if row["sr"] is not None and row["h"] is not None
     }
     if points:
         report.figure(
             performance_diagram(points, highlight=delivered),
-            caption="Events: hit rate against success ratio, lines of equal CSI, dashed the frequency bias 0.5, 1 and 2. "
+            caption="Events: hit rate against success ratio, lines of equal CSI, dashed the bias 0.5, 1, 2. "
             "The upper right is perfect.",
         )
 
@@ -192,13 +205,17 @@ def _alerts(report: Report, state: State, config: MosConfig, metrics: dict[str, 
         plots.reliability_diagram(curves, base_rate=float(came.mean()), highlight="calibrated"),
         caption="How often an event came where a chance was given; calibrated on past predictions only.",
     )
-    report.table(metrics["alert_rules"], caption="Calibration and cut-off at each refresh, from past predictions.")
+    report.table(
+        metrics["alert_rules"], caption="Calibration and cut-off at each refresh, from past predictions."
+    )
 
 
 def _stations(report: Report, state: State, config: MosConfig, delivered: str, units: str) -> None:
     lead, panel = config.mos.leads[0], state.panel
     common = common_sample(state, config, lead)
-    made = panel.forecasts[lead] if delivered == "raw" else state.predictions[delivered][lead].astype(np.float64)
+    made = (
+        panel.forecasts[lead] if delivered == "raw" else state.predictions[delivered][lead].astype(np.float64)
+    )
     there = common.sum(axis=(0, 1))
 
     def rmse(values: np.ndarray) -> np.ndarray:
@@ -210,7 +227,8 @@ def _stations(report: Report, state: State, config: MosConfig, delivered: str, u
     if "latitude" in panel.static and len(panel.stations) > 1:
         lat, lon = panel.static["latitude"].to_numpy(), panel.static["longitude"].to_numpy()
         report.figure(
-            station_map(lon, lat, ours, label=f"RMSE of {delivered} ({units})"), caption=f"RMSE of {delivered}."
+            station_map(lon, lat, ours, label=f"RMSE of {delivered} ({units})"),
+            caption=f"RMSE of {delivered}.",
         )
         if delivered != "raw":
             report.figure(
@@ -231,7 +249,10 @@ def _stations(report: Report, state: State, config: MosConfig, delivered: str, u
             delivered: made[span, :, place].ravel(),
         }
         hours = time[0] + np.arange(series["raw"].size)
-        panels[f"{title} station: {panel.stations[place]} ({ratio[place]:.2f} of the raw RMSE)"] = (hours, series)
+        panels[f"{title} station: {panel.stations[place]} ({ratio[place]:.2f} of the raw RMSE)"] = (
+            hours,
+            series,
+        )
     report.figure(
         time_series(panels, label=units),
         caption=f"Three weeks in the middle, lead {lead}, where the correction gains most and least.",

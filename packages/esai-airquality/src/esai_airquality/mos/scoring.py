@@ -14,14 +14,22 @@ from esai_airquality.mos.engine import State
 from esai_airquality.units import factor
 from esai_core import verify
 
-__all__ = ["chosen_on_the_past", "common_sample", "daily_scores", "event_scores", "intervals", "value_scores", "verify_run"]
+__all__ = [
+    "chosen_on_the_past",
+    "common_sample",
+    "daily_scores",
+    "event_scores",
+    "intervals",
+    "value_scores",
+    "verify_run",
+]
 
 Array = NDArray[np.float64]
 VALUE_SCORES = ("nmb", "rmse", "nrmse", "pcc", "nmsdb", "bias", "mae")
 CHANCE_SCORES = ("brier",)
 
 
-def _table(values: Array) -> xr.DataArray:
+def _table(values: NDArray) -> xr.DataArray:
     return xr.DataArray(np.asarray(values, np.float64), dims="case")
 
 
@@ -52,7 +60,7 @@ def value_scores(forecast: Array, observed: Array) -> dict[str, float | None]:
 
 
 def event_scores(
-    said: Array, event: NDArray[np.bool_], rank: Array | None = None
+    said: NDArray[np.bool_], event: NDArray[np.bool_], rank: Array | None = None
 ) -> dict[str, float | None]:
     """Score yes/no forecasts: h, f, fb, sr, csi, pss, and auc of what ranks them.
 
@@ -77,7 +85,7 @@ def _number(value: xr.DataArray) -> float | None:
 
 
 def common_sample(state: State, config: MosConfig, lead: int, *, covered: bool = True) -> NDArray[np.bool_]:
-    """Mark what all methods are scored on: observed, forecast by every method, after the spin-up, station covered.
+    """Mark what all methods are scored on: observed, forecast by all, after the spin-up, station covered.
 
     Parameters
     ----------
@@ -119,12 +127,14 @@ def _score_lead(state: State, config: MosConfig, lead: int, common: NDArray[np.b
             table[name]["brier"] = _number(verify.brier(_table(chance), _table(event)))
         else:
             values = _values(state, name, lead)[common]
-            table[name] = value_scores(values, observed) | event_scores(values > config.mos.event, event, values)
+            table[name] = value_scores(values, observed) | event_scores(
+                values > config.mos.event, event, values
+            )
     return table
 
 
 def chosen_on_the_past(state: State, config: MosConfig) -> tuple[str, list[dict]]:
-    """Choose, at each refresh, the method with the lowest RMSE on all that had been issued and observed before.
+    """Choose, at each refresh, the method with the lowest RMSE on all issued and observed before.
 
     Returns
     -------
@@ -140,14 +150,15 @@ def chosen_on_the_past(state: State, config: MosConfig) -> tuple[str, list[dict]
         error = np.where(common, _values(state, name, lead) - state.panel.observed, 0.0)
         sums[name] = np.cumsum((error**2).sum(axis=(1, 2)))
     count = np.cumsum(common.sum(axis=(1, 2)))
-    choices = []
+    choices: list[dict] = []
+    best = "raw"
     for target in range(config.mos.refresh, days, config.mos.refresh):
         known = target - lead
         if known >= 0 and count[known] > 0:
             rmse = {name: float(np.sqrt(sums[name][known] / count[known])) for name in names}
             best = min(rmse, key=lambda name: rmse[name])
             choices.append({"day": str(state.panel.days[target]), "method": best, "rmse": rmse[best]})
-    return (choices[-1]["method"] if choices else "raw"), choices
+    return best, choices
 
 
 def verify_run(state: State, config: MosConfig) -> dict:
@@ -188,16 +199,20 @@ def daily_scores(state: State, config: MosConfig) -> dict[str, dict[str, dict]]:
         if there.sum() < 2:
             continue
         event = seen[there] > limit * scale
-        table = {}
+        table: dict[str, dict] = {}
         for name in config.mos.methods:
             if name != "gbm_alert":
                 values = function(np.where(common, _values(state, name, lead), np.nan))[there]
-                table[name] = value_scores(values, seen[there]) | event_scores(values > limit * scale, event, values)
+                table[name] = value_scores(values, seen[there]) | event_scores(
+                    values > limit * scale, event, values
+                )
         tables[window] = table
     return tables
 
 
-def intervals(state: State, config: MosConfig, delivered: str, *, seed: int) -> Mapping[str, dict[str, float]]:
+def intervals(
+    state: State, config: MosConfig, delivered: str, *, seed: int
+) -> Mapping[str, dict[str, float]]:
     """Give the RMSE skill of the delivered method against each other, with its 90 % interval.
 
     Blocks of 7 days, all stations together, are drawn with replacement.
@@ -218,7 +233,7 @@ def intervals(state: State, config: MosConfig, delivered: str, *, seed: int) -> 
         return xr.DataArray((error**2).sum(axis=(1, 2))[days], dims="day")
 
     weight = common.sum(axis=(1, 2))[days].astype(np.float64)
-    found = {}
+    found: dict[str, dict[str, float]] = {}
     for name in config.mos.methods:
         if name in (delivered, "gbm_alert"):
             continue
@@ -233,5 +248,3 @@ def intervals(state: State, config: MosConfig, delivered: str, *, seed: int) -> 
         )
         found[name] = {key: float(result[key]) for key in ("estimate", "lower", "upper")}
     return found
-
-
