@@ -1,13 +1,13 @@
 """Bias correction and downscaling of seasonal forecasts: small networks beside the classical methods.
 
-The seven verbs of a run, each a function that a notebook can call::
+The steps of a run, each a function that a notebook can call::
 
-    from esai_seasonal import SeasonalConfig, open_data, check, split, fit, predict, verify, write
+    from esai_seasonal import check, fit, open_data, predict, split, verify, write
 
     data = check(open_data(config), config)
     parts = split(data, config)
     fitted = fit(data, parts, config)
-    ensemble = predict(fitted, data.forecast_on_fine(parts.test))
+    ensemble = predict(fitted, data.hindcast.isel(start=parts.test), data)
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ __getattr__, __dir__, __all__ = attach(
         "METHODS": "methods.correction",
         "SeasonalConfig": "config",
         "check": "data",
+        "correct_series": "streaming",
         "fit": "fitting",
         "methods": "methods",
         "open_data": "data",

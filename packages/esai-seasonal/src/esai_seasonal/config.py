@@ -5,25 +5,13 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from esai_core.config import Config, DataPath, Section
-from esai_core.training.config import TrainConfig
 from pydantic import ConfigDict, Field, model_validator
 
-__all__ = ["BASELINES", "SUPERRESOLUTION", "TEMPLATE", "SeasonalConfig"]
+from esai_core.config import Config, DataPath, Section
+from esai_core.training.config import TrainConfig
 
-BASELINES = (
-    "raw",
-    "climatology",
-    "trend_climatology",
-    "mean_bias",
-    "mean_variance",
-    "eqm",
-    "qdm",
-    "trend_bias",
-    "mlr",
-    "emos",
-)
-SUPERRESOLUTION = ("bilinear", "bicubic", "residual_climatology")
+__all__ = ["BASELINES", "TEMPLATE", "SeasonalConfig"]
+
 
 SUPERRESOLUTION_TRAINING = {"epochs": 20, "batch_size": 16, "learning_rate": 2e-3, "weight_decay": 1e-3}
 """Defaults of ``[train]`` where fine fields are learnt from coarse ones."""
@@ -40,6 +28,18 @@ Method = Literal[
     "mlr",
     "emos",
 ]
+BASELINES: tuple[Method, ...] = (
+    "raw",
+    "climatology",
+    "trend_climatology",
+    "mean_bias",
+    "mean_variance",
+    "eqm",
+    "qdm",
+    "trend_bias",
+    "mlr",
+    "emos",
+)
 Range = tuple[int, int] | tuple[date, date]
 
 
@@ -87,7 +87,7 @@ class ModelConfig(Section):
     network: bool = True
     """Whether to train the network beside them."""
     design: Literal["direct", "chain"] = "direct"
-    """Correction on the fine grid at once, or bias correction on the coarse grid followed by super-resolution."""
+    """Correct on the fine grid at once, or on the coarse grid with super-resolution after it."""
     networks: Annotated[int, Field(ge=1, le=50)] = 3
     """Networks that differ by their seed alone; their outputs are averaged."""
     width: Annotated[int, Field(ge=1, le=512)] = 8

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
+
 from esai_core.errors import InputError
 from esai_core.io import load, open_dataset, open_hindcast, write_netcdf
 from esai_core.runs import RunFolder
-
 from esai_seasonal import forecasting
 from esai_seasonal.config import SeasonalConfig
 from esai_seasonal.data import Data, check, open_data, open_forecast, open_truth
@@ -56,14 +56,17 @@ def predict(config: SeasonalConfig, run: RunFolder) -> None:
     with run.stage("write"):
         delivered = fitted.selection.delivered if fitted.selection is not None else ""
         given = config.data
+        raw = given.forecast or given.hindcast or given.reference
         source = {
-            "source": f"{(given.forecast or given.hindcast or given.reference).name} corrected to {given.reference.name}",
+            "source": f"{raw.name} corrected to {given.reference.name}",
             "comment": f"fitted on the starts of {described(config.split)['train']} and "
             f"{described(config.split)['validate']}",
             "references": "esai-seasonal",
         }
         units = str(data.truth.attrs["units"])
-        forecasting.write(ensemble, run.path(FORECAST), name=data.name, units=units, method=delivered, source=source)
+        forecasting.write(
+            ensemble, run.path(FORECAST), name=data.name, units=units, method=delivered, source=source
+        )
 
 
 def evaluate(config: SeasonalConfig, run: RunFolder) -> None:
@@ -75,7 +78,11 @@ def evaluate(config: SeasonalConfig, run: RunFolder) -> None:
     delivered = fitted.selection.delivered
     with run.stage("verify"):
         hindcast = _to_predict(config, data)
-        truth = (data.truth.sel(start=hindcast["start"]) if config.data.forecast is None else open_truth(config, hindcast))
+        truth = (
+            data.truth.sel(start=hindcast["start"])
+            if config.data.forecast is None
+            else open_truth(config, hindcast)
+        )
         predictions = predict_all(fitted, hindcast, data)
         written = load(open_hindcast(run.find(FORECAST), variable=data.name))
         predictions[delivered] = _same_cases(written, hindcast)
@@ -85,7 +92,12 @@ def evaluate(config: SeasonalConfig, run: RunFolder) -> None:
         skill = intervals(predictions, truth, delivered, seed=run.seed)
         upper = _upper_tercile(data.truth, development, truth)
         found = diagnose(
-            predictions, truth, delivered=delivered, climatology=climatology, upper_tercile=upper, seed=run.seed
+            predictions,
+            truth,
+            delivered=delivered,
+            climatology=climatology,
+            upper_tercile=upper,
+            seed=run.seed,
         )
         write_netcdf(found, run.path(VERIFICATION))
         run.write_metrics(
@@ -108,7 +120,8 @@ def evaluate(config: SeasonalConfig, run: RunFolder) -> None:
 def _same_cases(written: xr.DataArray, hindcast: xr.DataArray) -> xr.DataArray:
     if not np.array_equal(written["start"].values, hindcast["start"].values):
         raise InputError(
-            "forecast.nc holds other starts than the config asks for", remedy="run the verb predict again first"
+            "forecast.nc holds other starts than the config asks for",
+            remedy="run the verb predict again first",
         )
     return written
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
+
 from esai_core.errors import InputError, UsageError
 from esai_core.grid import Grid, check_finer, regrid
 from esai_core.hindcast import match_reference
 from esai_core.io import check_plausible, convert_units, load, open_dataset, open_hindcast, open_reference
 from esai_core.io.names import VARIABLES, canonical
 from esai_core.io.units import units_of
-
 from esai_seasonal.config import DataConfig, SeasonalConfig
 
 __all__ = ["Data", "Static", "check", "on_fine_grid", "open_data", "open_static"]
@@ -35,7 +35,7 @@ GRAVITY = 9.80665
 
 @dataclass(frozen=True)
 class Static:
-    """Fields of one grid, ``(latitude, longitude)``: orography and its standard deviation (m), land fraction (0 to 1).
+    """Fields of one grid: orography and its standard deviation (m), land fraction (0 to 1).
 
     Any of them may be absent.
     """
@@ -139,7 +139,8 @@ def open_data(config: SeasonalConfig) -> Data:
     Raises
     ------
     InputError
-        A missing, truncated or foreign file; hindcast and reference swapped; units of another quantity; no common
+        A missing, truncated or foreign file; hindcast and reference swapped; units of another quantity; no
+        common
         time; a reference coarser than the hindcast.
     """
     given = config.data
@@ -163,8 +164,10 @@ def open_data(config: SeasonalConfig) -> Data:
 
 
 def open_truth(config: SeasonalConfig, hindcast: xr.DataArray) -> xr.DataArray:
-    """Reference at the valid times of a forecast, ``(start, lead, latitude, longitude)``."""
-    return load(match_reference(hindcast, open_reference(config.data.reference, variable=config.data.variable)))
+    """Take the reference at the valid times of a forecast, ``(start, lead, latitude, longitude)``."""
+    return load(
+        match_reference(hindcast, open_reference(config.data.reference, variable=config.data.variable))
+    )
 
 
 def open_forecast(path: Path, given: DataConfig, units: str) -> xr.DataArray:
@@ -229,7 +232,11 @@ def _on(da: xr.DataArray, grid: Grid, where: str) -> xr.DataArray:
             where=where,
             remedy=f"expected {grid.describe()}; they have {Grid.from_dataset(da).describe()}",
         )
-    return da.isel(latitude=rows, longitude=columns).transpose("latitude", "longitude").assign_coords(grid.coords())
+    return (
+        da.isel(latitude=rows, longitude=columns)
+        .transpose("latitude", "longitude")
+        .assign_coords(grid.coords())
+    )
 
 
 def _positions(have: np.ndarray, want: np.ndarray) -> np.ndarray | None:
@@ -264,8 +271,13 @@ def check(data: Data, config: SeasonalConfig) -> Data:
     coarse = data.hindcast.isnull().all(["start", "lead", "number"])
     coarse_sea = None if data.coarse.land is None else data.coarse.land < 0.5
     _refuse(coarse, coarse_sea, "hindcast", str(config.data.hindcast), config)
-    uncovered = on_fine_grid(data.hindcast.isel(start=[0], lead=[0], number=[0]), data.grid)[0, 0, 0].isnull() & ~empty
-    _refuse(uncovered, sea, "hindcast interpolated to the reference's grid", str(config.data.hindcast), config)
+    uncovered = (
+        on_fine_grid(data.hindcast.isel(start=[0], lead=[0], number=[0]), data.grid)[0, 0, 0].isnull()
+        & ~empty
+    )
+    _refuse(
+        uncovered, sea, "hindcast interpolated to the reference's grid", str(config.data.hindcast), config
+    )
     return replace(data, truth=data.truth.where(~empty) if bool(empty.any()) else data.truth)
 
 

@@ -11,16 +11,26 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+
 from esai_core.errors import InputError, UsageError
 from esai_core.splits import Split
 from esai_core.verify import get_score
-
 from esai_seasonal.config import SeasonalConfig
 from esai_seasonal.data import Data, on_fine_grid
 from esai_seasonal.methods.correction import Correction
 from esai_seasonal.scoring import VALIDATION_SCORES, scores
 
-__all__ = ["Fitted", "Selection", "best_of", "fit", "fit_classical", "load_fitted", "predict_all", "save_fitted", "select"]
+__all__ = [
+    "Fitted",
+    "Selection",
+    "best_of",
+    "fit",
+    "fit_classical",
+    "load_fitted",
+    "predict_all",
+    "save_fitted",
+    "select",
+]
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +120,9 @@ class Fitted:
                 raise UsageError("no network was trained", remedy="set model.network = true")
             return self.network.predict(hindcast, fine)
         if method not in self.corrections:
-            raise UsageError(f"the method {method!r} was not fitted", remedy=f"one of {', '.join(self.methods)}")
+            raise UsageError(
+                f"the method {method!r} was not fitted", remedy=f"one of {', '.join(self.methods)}"
+            )
         return self.corrections[method].predict(fine)
 
 
@@ -145,8 +157,8 @@ def select(predictions: dict[str, xr.DataArray], truth: xr.DataArray, score: str
 
 
 def best_of(table: dict[str, dict[str, float | None]], score: str) -> str:
-    better = get_score(score).better
     """Give the method with the best score of a table ``{method: {score: value}}``."""
+    better = get_score(score).better
     best = None
     for name, row in table.items():
         if row[score] is not None and (best is None or better(row[score], table[best][score])):
@@ -191,7 +203,9 @@ def fit(
         train_network = trainer(config, folder=folder, resume=resume)
     validation = data.hindcast.isel(start=parts.validate)
     trial = _fit_on(data, parts.train, config, train_network, "train")
-    selection = select(predict_all(trial, validation, data), data.truth.isel(start=parts.validate), config.model.select_by)
+    selection = select(
+        predict_all(trial, validation, data), data.truth.isel(start=parts.validate), config.model.select_by
+    )
     final = _fit_on(data, parts.development, config, train_network, "refit")
     return replace(final, selection=selection, history=trial.history + final.history)
 

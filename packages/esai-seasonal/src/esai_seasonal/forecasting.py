@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+
 from esai_core.io import write_netcdf
 from esai_core.io.names import VARIABLES
-
 from esai_seasonal.data import Data, on_fine_grid
 from esai_seasonal.fitting import Fitted
 
@@ -24,7 +24,8 @@ def predict(fitted: Fitted, hindcast: xr.DataArray, data: Data, *, method: str |
     fitted : Fitted
         From `esai_seasonal.fit`.
     hindcast : DataArray
-        ``(start, lead, number, latitude, longitude)`` on the hindcast's grid and in the unit of the reference.
+        ``(start, lead, number, latitude, longitude)`` on the hindcast's grid and in the unit of the
+        reference.
     data : Data
         The inputs of the fit: their grid is the one to predict on.
     method : str, optional
@@ -43,7 +44,9 @@ def predict(fitted: Fitted, hindcast: xr.DataArray, data: Data, *, method: str |
     return ensemble
 
 
-def write(ensemble: xr.DataArray, path: Path, *, name: str, units: str, method: str, source: dict[str, Any]) -> Path:
+def write(
+    ensemble: xr.DataArray, path: Path, *, name: str, units: str, method: str, source: dict[str, Any]
+) -> Path:
     """Write an ensemble as CF-1.11 NetCDF, with its method and inputs in the global attributes.
 
     Parameters

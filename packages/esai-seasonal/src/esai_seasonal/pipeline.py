@@ -6,7 +6,6 @@ import importlib
 from types import ModuleType
 
 from esai_core.runs import RunFolder
-
 from esai_seasonal.config import SeasonalConfig
 
 __all__ = ["evaluate", "predict", "report", "train"]

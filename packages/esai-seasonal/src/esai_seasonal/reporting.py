@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+
 from esai_core.report import Report, key_message, plots, score_rows
 from esai_core.runs import RunFolder
 from esai_core.runs.history import read_history
 from esai_core.runs.metrics import read_metrics
-
 from esai_seasonal.config import SeasonalConfig
 from esai_seasonal.data import open_static
 from esai_seasonal.methods.correction import METHODS
@@ -69,7 +69,10 @@ def _verdict(metrics: dict[str, Any]) -> tuple[str]:
     """Say how the choice was made, and that the network lost where it did."""
     chosen = metrics["selection"]
     score, table = chosen["score"], chosen["validation"]
-    best, base = chosen["delivered"] if "delivered" in chosen else metrics["delivered"], chosen["best_baseline"]
+    best, base = (
+        chosen["delivered"] if "delivered" in chosen else metrics["delivered"],
+        chosen["best_baseline"],
+    )
     if chosen["network_wins"] is None:
         return (f"No network was trained; **{best}** had the best {score} on the validation starts.",)
     network = table["network"][score]
@@ -79,20 +82,23 @@ def _verdict(metrics: dict[str, Any]) -> tuple[str]:
             f"{table[base][score]:.4f} of the best classical method there, {base}.",
         )
     return (
-        f"**The network did not win** on the validation starts ({score} {network:.4f}, {base} {table[base][score]:.4f}), "
+        f"**The network did not win** on the validation starts ({score} {network:.4f}, {base} "
+        f"{table[base][score]:.4f}), "
         f"so {base} is delivered. Its scores on the test starts are in the table all the same.",
     )
 
 
 def _scores(report: Report, metrics: dict[str, Any]) -> None:
     units = metrics["units"]
-    rows = [{**row, "what it is": SUMMARIES.get(row["method"], "")} for row in score_rows(metrics, score="rmse")]
+    rows = score_rows(metrics, score="rmse")
     report.section(
         "Scores",
-        f"On {metrics['cases']:,} cases that all methods share, weighted by area; rmse, crps and bias in {units}. "
+        f"On {metrics['cases']:,} cases that all methods share, weighted by area; "
+        f"rmse, crps and bias in {units}. "
         "`crps_fair` allows for the number of members; `spread_skill` is 1 for a reliable ensemble.",
     )
     report.table(rows, highlight=metrics["delivered"], best=BEST)
+    report.text("\n".join(f"- `{row['method']}`: {SUMMARIES.get(row['method'], '')}" for row in rows))
 
 
 def _maps(report: Report, config: SeasonalConfig, found: xr.Dataset, metrics: dict[str, Any]) -> None:
@@ -176,7 +182,8 @@ def _skill(report: Report, metrics: dict[str, Any], score: str) -> None:
     report.section("Skill against each method")
     report.figure(
         figure,
-        caption=f"1 − {what}({delivered}) / {what}(method) on the test cases: above zero the delivered method is better. "
+        caption=f"One minus {what} of {delivered} over {what} of each method, on the test cases: above zero "
+        "the delivered method is better. "
         "Bars span 90 % intervals from whole blocks (years, or days) drawn with replacement.",
     )
 
@@ -185,12 +192,16 @@ def _calibration(report: Report, found: xr.Dataset, delivered: str) -> None:
     report.section("Reliability")
     methods = found["method"].values.tolist()
     curves = {
-        m: tuple(found[f"reliability_{part}"].sel({"method": m}).values for part in ("forecast", "observed", "count"))
+        m: tuple(
+            found[f"reliability_{part}"].sel({"method": m}).values
+            for part in ("forecast", "observed", "count")
+        )
         for m in methods
     }
     report.figure(
         plots.reliability_diagram(curves, base_rate=1 / 3, highlight=delivered),
-        caption="How often the upper tercile of the training climatology was observed where a probability was forecast. "
+        caption="How often the upper tercile of the training climatology was observed where a probability "
+        "was forecast. "
         "On the diagonal a forecast means what it says; dotted: climatological frequency and no skill.",
     )
     counts = {}
@@ -199,8 +210,8 @@ def _calibration(report: Report, found: xr.Dataset, delivered: str) -> None:
         counts[m] = ranks[np.isfinite(ranks)]
     report.figure(
         plots.rank_histogram(counts),
-        caption="Rank of the observation among the members: flat for a reliable ensemble, a U where the spread is too "
-        "small, a hump where it is too large, a slope for a bias.",
+        caption="Rank of the observation among the members: flat for a reliable ensemble, a U where the "
+        "spread is too small, a hump where it is too large, a slope for a bias.",
     )
 
 
@@ -219,8 +230,8 @@ def _spectra(report: Report, found: xr.Dataset) -> None:
             ylabel="variance density",
             reference="reference",
         ),
-        caption="Mean spatial power spectrum of single fields (one member) beside the reference: what is missing at "
-        "high wavenumbers is detail that the fields lack.",
+        caption="Mean spatial power spectrum of single fields (one member) beside the reference: what is "
+        "missing at high wavenumbers is detail that the fields lack.",
     )
 
 
@@ -228,7 +239,8 @@ def _training(report: Report, run: RunFolder, metrics: dict[str, Any]) -> None:
     chosen = metrics["selection"]
     report.section(
         "Choice of the method",
-        f"Every method was fitted on the training part alone and scored on the validation part; the best {chosen['score']} "
+        "Every method was fitted on the training part alone and scored on the validation part; "
+        f"the best {chosen['score']} "
         "is delivered. Then all were fitted again on both parts. The test part was not looked at.",
     )
     rows = [{"method": m, **row} for m, row in chosen["validation"].items()]
@@ -236,16 +248,20 @@ def _training(report: Report, run: RunFolder, metrics: dict[str, Any]) -> None:
     best = {k: v for k, v in BEST.items() if k in rows[0]}
     report.table(rows, highlight=metrics["delivered"], best=best, caption="Scores on the validation part.")
     if run.has("history.csv"):
-        rows = read_history(run.find("history.csv"))
-        epochs = sorted({int(row["epoch"]) for row in rows if row["epoch"] is not None})
+        rows = [{k: _value(v) for k, v in row.items()} for row in read_history(run.find("history.csv"))]
+        epochs = sorted({int(row["epoch"]) for row in rows if row["epoch"] == row["epoch"]})
         runs = sorted({(int(row["refit"]), int(row["network"])) for row in rows})
         series = {}
         for part, number in runs:
-            losses = {int(r["epoch"]): r["loss"] for r in rows if (r["refit"], r["network"]) == (part, number)}
-            series[f"{('training part', 'both parts')[part]}, network {number}"] = [_value(losses.get(e)) for e in epochs]
+            losses = {
+                int(r["epoch"]): r["loss"] for r in rows if (r["refit"], r["network"]) == (part, number)
+            }
+            series[f"{('training part', 'both parts')[part]}, network {number}"] = [
+                _value(losses.get(e)) for e in epochs
+            ]
         report.figure(
             plots.lines_by(epochs, series, xlabel="epoch", ylabel="training loss"),
-            caption="Loss of each network while it was trained, first on the training part, then on both parts.",
+            caption="Loss of each network while it was trained: on the training part, then on both parts.",
         )
 
 

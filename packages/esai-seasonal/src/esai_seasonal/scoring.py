@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+
 from esai_core.errors import InputError
 from esai_core.grid import area_weights
 from esai_core.hindcast import climatology as start_climatology
@@ -122,7 +123,11 @@ def intervals(
             if not bool((pair["base"] > 0).any()):
                 continue
             found = block_bootstrap(
-                pair, dim="start", blocks=years, combine=lambda m, p=root: 1 - (m.model / m.base) ** p, seed=seed
+                pair,
+                dim="start",
+                blocks=years,
+                combine=lambda m, p=root: 1 - (m.model / m.base) ** p,
+                seed=seed,
             )
             rows[label] = {k: _number(found[k]) for k in ("estimate", "lower", "upper")}
         out[name] = rows
@@ -145,7 +150,8 @@ def diagnose(
 ) -> xr.Dataset:
     """Everything that the report draws, small enough for one file.
 
-    Maps of bias and RMSE of raw and delivered forecasts and one example, rank histograms, the reliability of the
+    Maps of bias and RMSE of raw and delivered forecasts and one example, rank histograms, the reliability
+    of the
     upper tercile, and spectra of the example fields.
     """
     truth = _plain(truth)
@@ -161,14 +167,18 @@ def diagnose(
         ranks.append(rank_histogram(forecast, truth, seed=seed).compute())
         curves.append(reliability(exceedance(forecast, upper_tercile), event, bins=10).compute())
         spectra.append(_spectrum(forecast.isel(number=0, drop=True)))
-        out[f"example_{'raw' if name == 'raw' else 'delivered'}"] = mean.isel(start=-1, lead=0).reset_coords(drop=True)
+        out[f"example_{'raw' if name == 'raw' else 'delivered'}"] = mean.isel(start=-1, lead=0).reset_coords(
+            drop=True
+        )
     method = xr.DataArray(shown, dims="method", name="method")
     out["bias_map"], out["rmse_map"] = xr.concat(bias, method), xr.concat(error, method)
     size = max(r.sizes["rank"] for r in ranks)
     out["rank_count"] = xr.concat([r.reindex(rank=np.arange(size)).astype(float) for r in ranks], method)
     joined = xr.concat(curves, method)
     out |= {f"reliability_{name}": joined[name] for name in joined.data_vars}
-    out["spectrum"] = xr.concat([*spectra, _spectrum(truth)], xr.DataArray([*shown, "reference"], dims="field", name="field"))
+    out["spectrum"] = xr.concat(
+        [*spectra, _spectrum(truth)], xr.DataArray([*shown, "reference"], dims="field", name="field")
+    )
     out["example_reference"] = truth.isel(start=-1, lead=0).reset_coords(drop=True)
     out["example_climatology"] = climatology.isel(start=-1, lead=0).reset_coords(drop=True)
     example = {"example_start": str(truth["start"].values[-1])[:10], "example_lead": int(truth["lead"][0])}

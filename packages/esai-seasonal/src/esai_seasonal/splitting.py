@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import date
+from itertools import pairwise
 
 import numpy as np
 import xarray as xr
+
 from esai_core.errors import InputError, UsageError
 from esai_core.splits import Split, by_year
-
 from esai_seasonal.config import SeasonalConfig, SplitConfig
 from esai_seasonal.data import Data
 
@@ -55,8 +56,14 @@ def split_times(times: np.ndarray, config: SplitConfig) -> Split:
     if not days:
         return by_year(times, **ranges)
     if len(days) < 3:
-        raise UsageError("years and days mixed", where="split", remedy="give three ranges of years, or three of days")
-    return by_day(times, **ranges)
+        raise UsageError(
+            "years and days mixed", where="split", remedy="give three ranges of years, or three of days"
+        )
+    return by_day(times, **{name: (_date(a), _date(b)) for name, (a, b) in ranges.items()})
+
+
+def _date(value: int | date) -> date:
+    return value if isinstance(value, date) else date(value, 1, 1)
 
 
 def by_day(
@@ -79,7 +86,7 @@ def by_day(
         if first > last:
             raise UsageError(f"days {first} to {last} are no range", where=f"split.{name}")
     order = sorted(ranges, key=lambda name: ranges[name][0])
-    for a, b in zip(order, order[1:], strict=False):
+    for a, b in pairwise(order):
         if ranges[b][0] <= ranges[a][1]:
             raise UsageError(
                 f"{b} days inside the {a} days",

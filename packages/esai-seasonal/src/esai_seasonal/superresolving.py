@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+
 from esai_core.errors import InputError
 from esai_core.grid import Grid, area_weights, coarsen_nodes
 from esai_core.io import check_plausible, load, open_dataset, open_reference, write_netcdf
@@ -16,7 +17,6 @@ from esai_core.io.names import VARIABLES, canonical
 from esai_core.runs import RunFolder
 from esai_core.splits import Split
 from esai_core.verify import block_bootstrap, power_spectrum, score_table
-
 from esai_seasonal.config import SeasonalConfig
 from esai_seasonal.data import open_static
 from esai_seasonal.fitting import Selection, best_of
@@ -75,10 +75,15 @@ def train(config: SeasonalConfig, run: RunFolder) -> None:
         trial = _fit(fields.isel(time=parts.train), config, run.checkpoints / "train", run.resume)
         held_out = fields.isel(time=parts.validate)
         table = score_table(
-            predict_all(trial, held_out), held_out, scores=VALIDATION_SCORES, weights=area_weights(fields["latitude"])
+            predict_all(trial, held_out),
+            held_out,
+            scores=VALIDATION_SCORES,
+            weights=area_weights(fields["latitude"]),
         )["scores"]
         best = best_of(table, config.model.select_by)
-        selection = Selection(best, config.model.select_by, table, best == "network" if trial.models else None)
+        selection = Selection(
+            best, config.model.select_by, table, best == "network" if trial.models else None
+        )
         final = _fit(fields.isel(time=parts.development), config, run.checkpoints / "refit", run.resume)
         final.save(run.path("models/superresolution/network.npz").parent)
         run.path("selection.json").write_text(json.dumps(selection.as_dict(final.methods), indent=1))
@@ -135,14 +140,28 @@ def evaluate(config: SeasonalConfig, run: RunFolder) -> None:
         predictions = predict_all(fitted, truth)
         written = load(open_reference(run.find(FORECAST), variable=canonical(config.data.variable)))
         if not np.array_equal(written["time"].values, truth["time"].values):
-            raise InputError("forecast.nc holds other times than split.test", remedy="run the verb predict again first")
-        predictions[selection.delivered] = written.drop_attrs().assign_attrs(units=truth.attrs.get("units", "1"))
+            raise InputError(
+                "forecast.nc holds other times than split.test", remedy="run the verb predict again first"
+            )
+        predictions[selection.delivered] = written.drop_attrs().assign_attrs(
+            units=truth.attrs.get("units", "1")
+        )
         group = groups_of(truth["time"].values, fitted.period)
         known = groups_of(fields["time"].values[parts.development], fitted.period)
-        mean = fields.isel(time=parts.development).groupby(xr.DataArray(known, dims="time", name="group")).mean("time")
-        climatology = mean.sel(group=xr.DataArray(group, dims="time")).drop_vars("group").assign_coords(time=truth["time"])
+        mean = (
+            fields.isel(time=parts.development)
+            .groupby(xr.DataArray(known, dims="time", name="group"))
+            .mean("time")
+        )
+        climatology = (
+            mean.sel(group=xr.DataArray(group, dims="time"))
+            .drop_vars("group")
+            .assign_coords(time=truth["time"])
+        )
         stamp = {fitted.period: ("time", group + (fitted.period == "month"))}
-        given = {k: v.drop_attrs().assign_attrs(truth.attrs).assign_coords(stamp) for k, v in predictions.items()}
+        given = {
+            k: v.drop_attrs().assign_attrs(truth.attrs).assign_coords(stamp) for k, v in predictions.items()
+        }
         table = score_table(
             given,
             truth.assign_coords(stamp),
@@ -164,7 +183,9 @@ def evaluate(config: SeasonalConfig, run: RunFolder) -> None:
         )
 
 
-def _intervals(predictions: dict[str, xr.DataArray], truth: xr.DataArray, delivered: str, seed: int) -> dict[str, Any]:
+def _intervals(
+    predictions: dict[str, xr.DataArray], truth: xr.DataArray, delivered: str, seed: int
+) -> dict[str, Any]:
     """RMSE skill against every other method, with 90 % intervals from whole days (or years)."""
     times = truth["time"].values
     hourly = np.median(np.diff(times)) < np.timedelta64(1, "D")
@@ -174,7 +195,12 @@ def _intervals(predictions: dict[str, xr.DataArray], truth: xr.DataArray, delive
     weights = area_weights(truth["latitude"])
 
     def cases(forecast: xr.DataArray) -> xr.DataArray:
-        return ((forecast - truth) ** 2).weighted(weights).mean(("latitude", "longitude")).reset_coords(drop=True)
+        return (
+            ((forecast - truth) ** 2)
+            .weighted(weights)
+            .mean(("latitude", "longitude"))
+            .reset_coords(drop=True)
+        )
 
     out = {}
     for name, forecast in predictions.items():
@@ -189,7 +215,7 @@ def _intervals(predictions: dict[str, xr.DataArray], truth: xr.DataArray, delive
 
 
 def _diagnose(predictions: dict[str, xr.DataArray], truth: xr.DataArray, delivered: str) -> xr.Dataset:
-    """Maps, spectra and an example for the report."""
+    """Make the maps, spectra and example of the report."""
     names = list(predictions)
     method = xr.DataArray(names, dims="method", name="method")
     error = [(predictions[n] - truth).reset_coords(drop=True) for n in names]

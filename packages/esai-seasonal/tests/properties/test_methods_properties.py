@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from esai_core.errors import InputError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from esai_core.errors import InputError
 from esai_seasonal.methods import METHODS, Correction
 
 ALL = sorted(METHODS)
@@ -20,7 +20,14 @@ RAIN = ("multiplicative", 0.0, 4.0)
 
 
 def _pair(
-    seed: int, *, years: int = 8, months: int = 2, leads: int = 2, members: int = 5, cells: int = 3, rain: bool = False
+    seed: int,
+    *,
+    years: int = 8,
+    months: int = 2,
+    leads: int = 2,
+    members: int = 5,
+    cells: int = 3,
+    rain: bool = False,
 ) -> tuple[xr.DataArray, xr.DataArray]:
     rng = np.random.default_rng(seed)
     starts = pd.DatetimeIndex([pd.Timestamp(1990 + y, 1 + m, 1) for y in range(years) for m in range(months)])
@@ -39,7 +46,9 @@ def _pair(
     }
     hindcast = xr.DataArray(forecast, dims=tuple(coords), coords=coords, name="x", attrs={"units": "K"})
     reference = xr.DataArray(
-        target, dims=("start", "lead", "latitude", "longitude"), coords={k: v for k, v in coords.items() if k != "number"}
+        target,
+        dims=("start", "lead", "latitude", "longitude"),
+        coords={k: v for k, v in coords.items() if k != "number"},
     )
     return hindcast, reference
 
@@ -115,7 +124,11 @@ def test_a_year_without_truth_is_left_out(name: str) -> None:
     a = Correction(name).fit(hindcast, gone).predict(hindcast)
     few = hindcast.isel(start=keep)
     b = Correction(name).fit(few, reference.isel(start=keep)).predict(hindcast)
-    if name in ("mean_variance", "eqm", "qdm"):  # the forecast's own distribution is not paired: it keeps the year
+    if name in (
+        "mean_variance",
+        "eqm",
+        "qdm",
+    ):  # the forecast's own distribution is not paired: it keeps the year
         assert np.isfinite(a).all()
     elif name in ("mlr", "emos", "trend_bias", "trend_climatology"):
         # the mean is that of the fit without the year; the centring year cancels
@@ -138,7 +151,9 @@ def test_quantile_mapping_gives_rain_its_dry_frequency() -> None:
     hindcast, reference = _pair(4, years=60, months=1, leads=1, members=10, rain=True)
     out = Correction("eqm", "multiplicative").fit(hindcast, reference).predict(hindcast)
     assert float((out == 0).mean()) == pytest.approx(float((reference == 0).mean()), abs=0.05)
-    wetter = Correction("eqm", "multiplicative").fit(hindcast, hindcast.isel(number=0) + 1e-8).predict(hindcast)
+    wetter = (
+        Correction("eqm", "multiplicative").fit(hindcast, hindcast.isel(number=0) + 1e-8).predict(hindcast)
+    )
     assert float((wetter <= 0).mean()) < 0.02
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 import scoringrules
 import xarray as xr
-from esai_core.errors import InputError, UsageError
 from scipy import stats
 
+from esai_core.errors import InputError, UsageError
 from esai_seasonal.methods import METHODS, Correction, emos, linear, quantile
 from esai_seasonal.methods import _arrays as arrays
 
@@ -31,7 +32,8 @@ def series() -> xr.Dataset:
     time = xr.date_range("1981-01-01", periods=1500, freq="D", use_cftime=False)
     make = {"ref": (285, 5), "hist": (283, 6), "sim": (284, 7)}
     data = {
-        k: (("time", "cell"), loc + s * rng.standard_normal((1500, 2)), {"units": "K"}) for k, (loc, s) in make.items()
+        k: (("time", "cell"), loc + s * rng.standard_normal((1500, 2)), {"units": "K"})
+        for k, (loc, s) in make.items()
     }
     return xr.Dataset(data, coords={"time": time})
 
@@ -61,7 +63,9 @@ def test_multiplicative_quantile_mapping_is_that_of_xsdba_where_all_is_wet(serie
         trained = xsdba.EmpiricalQuantileMapping.train(
             series.ref, series.hist, nquantiles=quantile.NODES, group="time", kind="*"
         )
-        theirs = trained.adjust(series.sim, interp="linear", extrapolation="constant").transpose("cell", "time")
+        theirs = trained.adjust(series.sim, interp="linear", extrapolation="constant").transpose(
+            "cell", "time"
+        )
     forecast, target, new = (series[k].values.T for k in ("hist", "ref", "sim"))
     years = np.arange(1500.0)
     fitted = METHODS["eqm"].fit(forecast[..., None], target, years, "multiplicative")
@@ -110,7 +114,9 @@ def test_trend_bias_is_the_regression_of_the_bias_on_the_year() -> None:
     fitted = linear.fit_trend_bias(forecast, target, YEARS, "additive")
     later = np.arange(2003.0, 2009.0)
     out = linear.predict_trend_bias(fitted, forecast[:, :6], later, "additive")
-    np.testing.assert_allclose(out, forecast[:, :6] - (line.intercept + line.slope * later)[:, None], atol=1e-8)
+    np.testing.assert_allclose(
+        out, forecast[:, :6] - (line.intercept + line.slope * later)[:, None], atol=1e-8
+    )
 
 
 def test_trend_climatology_recovers_an_exact_trend() -> None:
@@ -131,7 +137,9 @@ def test_emos_reaches_the_minimum_crps_that_an_optimiser_finds() -> None:
 
     def crps(theta: np.ndarray) -> float:
         location = theta[0] + theta[1] * (f - f.mean())
-        return float(scoringrules.crps_normal(target[0], location, np.sqrt(theta[2] ** 2 + theta[3] ** 2 * s2)).mean())
+        return float(
+            scoringrules.crps_normal(target[0], location, np.sqrt(theta[2] ** 2 + theta[3] ** 2 * s2)).mean()
+        )
 
     ours = crps(np.array([fitted[1], fitted[2], np.sqrt(fitted[3]), np.sqrt(fitted[4])]))
     best = minimize(crps, [target.mean(), 1.0, 0.5, 0.5], method="Nelder-Mead", options={"maxiter": 4000})
@@ -197,7 +205,6 @@ def test_not_fitted_and_not_a_file(tmp_path: object) -> None:
     with pytest.raises(UsageError, match="not fitted"):
         Correction("eqm").save("x.npz")
     path = f"{tmp_path}/x.npz"
-    with open(path, "w") as file:
-        file.write("no archive")
+    Path(path).write_text("no archive")
     with pytest.raises(InputError, match="not a saved correction"):
         Correction.load(path)

@@ -16,6 +16,7 @@ __all__ = [
     "HINDCAST_DIMS",
     "anomalies",
     "climatology",
+    "deaccumulate",
     "drift",
     "ensemble_mean",
     "join_starts",
@@ -88,6 +89,42 @@ def match_reference(hindcast: xr.DataArray, reference: xr.DataArray) -> xr.DataA
 def ensemble_mean(hindcast: xr.DataArray) -> xr.DataArray:
     """Mean over the members that are there, with the attributes kept."""
     return hindcast.mean("number", keep_attrs=True)
+
+
+def deaccumulate(hindcast: xr.DataArray) -> xr.DataArray:
+    """Turn amounts accumulated since the start into amounts per day.
+
+    Parameters
+    ----------
+    hindcast : xarray.DataArray
+        ``(start, lead, ...)``, leads 1, 2, 3 ... days: total precipitation as the Climate Data Store gives
+        it.
+
+    Returns
+    -------
+    xarray.DataArray
+        Same dims and units; the first day keeps its amount, be it zero. Files packed in 16 bits step back by
+        a few of their units (0.2 mm in SEAS5): such amounts are set to zero.
+
+    Raises
+    ------
+    InputError
+        If leads are not consecutive days from 1, or if the amounts fall, so that they were not accumulated.
+    """
+    lead = hindcast["lead"]
+    if lead.attrs.get("units") != "days" or not np.array_equal(lead.values, np.arange(1, lead.size + 1)):
+        raise InputError(f"{hindcast.name}: accumulated amounts need the leads 1, 2, 3 ... days")
+    before = hindcast.shift(lead=1)  # missing at the first lead, where nothing has fallen yet
+    first = xr.DataArray(np.arange(lead.size) == 0, dims="lead")
+    amounts = hindcast - before.where(~first, hindcast.dtype.type(0))
+    sample = amounts.isel(start=0)
+    fall, total = float(sample.min()), float(hindcast.isel(start=0).max())
+    if fall < -0.01 * abs(total):
+        raise InputError(
+            f"{hindcast.name} falls by {-fall:.3g} from one lead to the next: it is not accumulated",
+            remedy="leave it as it is",
+        )
+    return amounts.clip(min=0).transpose(*hindcast.dims).assign_attrs(hindcast.attrs)
 
 
 def start_years(start: xr.DataArray) -> xr.DataArray:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
+
 from esai_core.errors import InputError
 from esai_core.grid import Alignment, Grid, alignment, area_weights, regrid
-from esai_core.hindcast import match_reference
+from esai_core.hindcast import deaccumulate, match_reference
 from esai_core.io import check_plausible, load, open_dataset, open_hindcast, open_reference
 from esai_core.testing import data_path
 
@@ -181,6 +182,13 @@ def test_two_starts_of_25_and_51_members():
     assert counts.tolist() == [25, 51]
     with xr.open_dataset(paths[1], engine=xr.backends.NetCDF4BackendEntrypoint) as raw:
         np.testing.assert_array_equal(da.values[0, :, :25, ::-1], raw.tp.values)
+
+
+def test_daily_rain_out_of_accumulated_rain():
+    total = load(open_hindcast(data_path("seasonal/formats/seaform_A_2017_01_ecmwf.nc"), variable="tp"))
+    rain = deaccumulate(total)
+    assert float(rain.min()) == 0
+    np.testing.assert_allclose(rain.sum("lead"), total.isel(lead=-1), atol=3e-3)  # m, of 0.3 to 1.8
 
 
 def test_the_published_raw_error_over_colombia():

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from esai_core.grid import Grid, regrid, valid_fraction
 from esai_core.io import standardise
 from esai_core.io.cf import wrap_longitude
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 DIMS = ("latitude", "longitude")
 

@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from scipy.interpolate import RegularGridInterpolator
+
 from esai_core.errors import InputError, UsageError
 from esai_core.grid import (
     Alignment,
@@ -21,7 +23,6 @@ from esai_core.grid import (
     valid_fraction,
 )
 from esai_core.grid.grids import EARTH_RADIUS
-from scipy.interpolate import RegularGridInterpolator
 
 SEAS5 = Grid(np.arange(8.0, 12.0), np.arange(-77.0, -72.0))
 ERA5 = Grid(np.arange(8.0, 11.1, 0.25), np.arange(-77.0, -72.9, 0.25))

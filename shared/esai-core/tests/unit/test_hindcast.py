@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+
 from esai_core.errors import InputError
 from esai_core.hindcast import (
     anomalies,
     climatology,
+    deaccumulate,
     drift,
     ensemble_mean,
     match_reference,
@@ -94,15 +96,15 @@ def test_partly_covered_starts_are_missing_and_counted(caplog):
 
 def test_no_common_years_names_both_ranges():
     with pytest.raises(
-        InputError, match="hindcast is valid 1981-01-01 to 1985-04-01.* 2001-01-01 to 2005-12-01"
+        InputError, match=r"hindcast is valid 1981-01-01 to 1985-04-01.* 2001-01-01 to 2005-12-01"
     ):
         match_reference(hindcast(), reference("2001-01-01"))
 
 
 def test_a_daily_reference_is_not_taken_for_a_monthly_one():
-    with pytest.raises(InputError, match="several times in one month.*make it monthly first"):
+    with pytest.raises(InputError, match=r"several times in one month.*make it monthly first"):
         match_reference(hindcast(), reference(times=400, freq="D"))
-    with pytest.raises(InputError, match="several times in one day.*make it daily first"):
+    with pytest.raises(InputError, match=r"several times in one day.*make it daily first"):
         match_reference(hindcast(units="days", freq="D"), reference(times=400, freq="h"))
 
 
@@ -150,3 +152,27 @@ def test_trend_covariates():
     valid = trend_covariate(h, by="valid")
     assert valid.dims == ("start", "lead")
     np.testing.assert_allclose(valid.values[0], [1981 + 304 / 365, 1981 + 334 / 365, 1982])
+
+
+def test_accumulated_rain_is_taken_apart_and_put_together():
+    h = abs(hindcast(units="days", freq="D"))
+    total = h.cumsum("lead").assign_coords(lead=h.lead)
+    total = total - xr.where(total.lead == 3, 1e-6, 0.0)  # a step back, as packing makes it
+    out = deaccumulate(total.transpose(*h.dims).assign_attrs(h.attrs))
+    np.testing.assert_allclose(out, h, atol=2e-6)
+    assert float(out.min()) >= 0
+    assert out.dims == h.dims
+    lazy = deaccumulate(total.transpose(*h.dims).chunk({"start": 7, "lead": 2}))
+    np.testing.assert_array_equal(lazy, out)
+    dry = total * 0
+    assert (deaccumulate(dry.transpose(*h.dims)) == 0).all()
+
+
+def test_what_is_not_accumulated_is_refused():
+    h = abs(hindcast(units="days", freq="D"))
+    with pytest.raises(InputError, match="it is not accumulated"):
+        deaccumulate(h)
+    with pytest.raises(InputError, match="need the leads 1, 2, 3"):
+        deaccumulate(h.isel(lead=[0, 2, 3]))
+    with pytest.raises(InputError, match="need the leads"):
+        deaccumulate(hindcast())

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+
 from esai_core.errors import InputError
 from esai_core.io import find_variable, standardise
 from esai_core.io.cf import wrap_longitude
@@ -112,7 +113,7 @@ def test_duplicates_are_refused_by_name(dim):
 
 
 def test_360_and_0_are_the_same_meridian():
-    with pytest.raises(InputError, match="longitude 0.0 occurs twice"):
+    with pytest.raises(InputError, match=r"longitude 0\.0 occurs twice"):
         standardise(grid([0.0, 1.0], [0.0, 180.0, 360.0]))
 
 

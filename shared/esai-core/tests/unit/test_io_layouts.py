@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+
 from esai_core.errors import InputError
 from esai_core.io import open_hindcast, open_reference
 from esai_core.io.layouts import HINDCAST_DIMS, join_starts, valid_time
@@ -157,7 +158,7 @@ def test_lagged_members_are_placed_under_the_nominal_start():
 
 def test_gaps_need_the_start_to_be_named():
     ds = daily("2011-01-01", 3).isel(time=[0, 1, 4])
-    with pytest.raises(InputError, match="the start cannot be known.*name the start"):
+    with pytest.raises(InputError, match=r"the start cannot be known.*name the start"):
         open_hindcast(ds)
     out = open_hindcast(ds, start="2011-01-01")
     assert out.lead.values.tolist() == [1, 2, 5]
@@ -175,6 +176,16 @@ def test_leads_as_timedeltas_or_hours():
         given = out.drop_vars("valid_time").assign_coords(lead=lead).to_dataset()
         given = given.rename(start="forecast_reference_time", lead="forecast_period")
         same(open_hindcast(given), out)
+
+
+@pytest.mark.parametrize("starts", [1, 2])
+def test_daily_grib_as_cfgrib_gives_it(starts):
+    out = join_starts([open_hindcast(daily(f"201{i}-01-01", 3)) for i in range(starts)])
+    ds = out.drop_vars("valid_time").to_dataset().rename(start="time", lead="step")
+    ds = ds.assign_coords(step=pd.to_timedelta(out.lead.values, unit="D"))
+    ds["time"].attrs["standard_name"] = "forecast_reference_time"
+    ds = ds.assign_coords(valid_time=(("time", "step"), out.valid_time.values, {"standard_name": "time"}))
+    same(open_hindcast(ds.isel(time=0) if starts == 1 else ds), out)
 
 
 def test_leads_of_six_hours_or_of_no_unit_are_refused():

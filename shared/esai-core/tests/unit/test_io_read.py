@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+
 from esai_core.errors import InputError, UsageError
 from esai_core.io import checked, load, open_dataset
+from esai_core.io.grib import check_messages
 from esai_core.io.netcdf3 import expected_size
 
 
@@ -154,8 +156,15 @@ def test_damage_found_only_when_reading_names_file_and_variable(tmp_path):
         load(out)
     with pytest.raises(InputError, match=r"a\.nc: t2m"):
         load(open_dataset(path).t2m)
-    with pytest.raises(InputError, match="b.nc: v"), checked("b.nc", "v"):
+    with pytest.raises(InputError, match=r"b\.nc: v"), checked("b.nc", "v"):
         open_dataset(path, chunks={}).t2m.mean().compute()
+
+
+def test_errors_that_are_no_matter_of_reading_pass_through():
+    with pytest.raises(RuntimeError, match="a mistake of our own"), checked("a.nc", "v"):
+        raise RuntimeError("a mistake of our own")
+    with pytest.raises(OSError, match="No space"), checked("a.nc", "v"):
+        raise OSError(28, "No space left on device")
 
 
 def test_no_permission(ds, tmp_path):
@@ -222,6 +231,23 @@ def test_a_damaged_grib_file_is_refused(tmp_path):
     path.write_bytes(b"GRIB" + (12).to_bytes(3, "big") + b"\x01" + b"7777" + b"rubbish and more of it")
     with pytest.raises(InputError, match=r"damaged after 1 messages \(byte 12\)"):
         open_dataset(path)
+
+
+@pytest.mark.parametrize("size", [2100, 3000])  # 8.8 and 18 MB: the second is coded in units of 120 bytes
+def test_long_grib_messages(tmp_path, size):
+    eccodes = pytest.importorskip("eccodes")
+    handle = eccodes.codes_grib_new_from_samples("regular_ll_sfc_grib1")
+    for key, value in {"Ni": size, "Nj": size, "bitsPerValue": 16}.items():
+        eccodes.codes_set(handle, key, value)
+    eccodes.codes_set_values(handle, np.linspace(270, 300, size * size))
+    message = eccodes.codes_get_message(handle)
+    eccodes.codes_release(handle)
+    path = tmp_path / "a.grib"
+    path.write_bytes(message + message)
+    assert check_messages(path) == 2
+    path.write_bytes(message + message[:-1])
+    with pytest.raises(InputError, match="message 2 is cut off"):
+        check_messages(path)
 
 
 def test_errors_cross_processes(tmp_path):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+
 from esai_core.errors import InputError, UsageError
 from esai_core.io import read_table, write_table
 
@@ -41,7 +42,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path):
 def test_another_encoding_is_told_and_can_be_named(tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes("name\nLogroño\n".encode("cp1252"))
-    with pytest.raises(InputError, match="not utf-8-sig: byte .* is 0xf1.*name its encoding"):
+    with pytest.raises(InputError, match=r"not utf-8-sig: byte .* is 0xf1.*name its encoding"):
         read_table(path)
     assert read_table(path, encoding="cp1252").name[0] == "Logroño"
 

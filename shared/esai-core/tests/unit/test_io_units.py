@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
+
 from esai_core.errors import InputError
-from esai_core.io import check_plausible, check_units, convert_units
+from esai_core.io import check_plausible, check_units, convert_units, standard_units
 from esai_core.io.units import conversion, normalise_units
 
 
@@ -129,3 +130,24 @@ def test_a_wrong_block_deep_in_a_large_array_is_in_the_sample():
     da = xr.DataArray(values, dims=("time", "y", "x"), attrs={"units": "K"}, name="t2m")
     with pytest.raises(InputError, match="wrong units"):
         check_plausible(da, "temperature")
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "units", "expected", "to"),
+    [
+        ("tas", [-10.0, 30.0], "celsius", [263.15, 303.15], "K"),
+        ("psl", [990.0, 1020.0], "hPa", [99000.0, 102000.0], "Pa"),
+        ("pr", [0.0, 1e-4], "kg m-2 s-1", [0.0, 8.64], "mm day-1"),
+        ("tp", [0.0, 0.02], "m", [0.0, 20.0], "mm"),
+        ("unheard_of", [1.0, 2.0], "furlong", [1.0, 2.0], "furlong"),
+    ],
+)
+def test_the_units_of_the_suite(name, values, units, expected, to):
+    out = standard_units(field(values, units, name=name))
+    np.testing.assert_allclose(out, expected, rtol=1e-6)
+    assert out.attrs["units"] == to
+
+
+def test_the_units_of_the_suite_are_not_given_to_implausible_values():
+    with pytest.raises(InputError, match="wrong units"):
+        standard_units(field([-10.0, 30.0], "K"), "t2m")

@@ -1,17 +1,23 @@
 from __future__ import annotations
 
 import errno
-import os
 import tracemalloc
+from pathlib import Path
+from types import SimpleNamespace
 
 import dask.array
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+
 from esai_core.errors import EsaiError
 from esai_core.io import atomic_path, open_dataset, open_hindcast, write_netcdf, write_zarr
 from esai_core.io.layouts import valid_time
+
+
+def names(folder):
+    return sorted(p.name for p in folder.iterdir())
 
 
 @pytest.fixture
@@ -47,7 +53,7 @@ def test_what_is_written_is_read(hindcast, tmp_path, writer, chunks):
     assert out.lead.attrs["units"] == "months"
     attrs = open_dataset(path).attrs
     assert attrs == {"Conventions": "CF-1.11", "title": "a test", "seed": 3}
-    assert os.listdir(tmp_path) == ["out"]
+    assert names(tmp_path) == ["out"]
 
 
 def test_cf_encoding(hindcast, tmp_path):
@@ -148,7 +154,7 @@ def test_an_error_while_streaming_leaves_what_was_there(hindcast, tmp_path):
     with pytest.raises(RuntimeError, match="a worker died"):
         write_netcdf(bad, path)
     assert path.read_bytes() == before
-    assert os.listdir(tmp_path) == ["a.nc"]
+    assert names(tmp_path) == ["a.nc"]
 
 
 def test_a_full_disk_is_one_clear_line(tmp_path):
@@ -158,13 +164,28 @@ def test_a_full_disk_is_one_clear_line(tmp_path):
 
     with pytest.raises(EsaiError, match=r"the disk is full.*a\.nc"):
         full()
-    assert os.listdir(tmp_path) == []
+    assert names(tmp_path) == []
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+@pytest.mark.parametrize(
+    "error", [RuntimeError("NetCDF: HDF error"), PermissionError(13, "Permission denied")]
+)
+def test_what_the_netcdf_library_says_on_a_full_disk(tmp_path, monkeypatch, error):
+    def write():
+        with atomic_path(tmp_path / "a.nc"):
+            raise error
+
+    with pytest.raises((RuntimeError, EsaiError), match=r"HDF error|not allowed"):
+        write()
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=4096))
+    with pytest.raises(EsaiError, match="the disk is full"):
+        write()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_the_systems_own_full_disk(tmp_path):
     def full():
-        with atomic_path(tmp_path / "a.txt"), open("/dev/full", "w") as file:
+        with atomic_path(tmp_path / "a.txt"), Path("/dev/full").open("w") as file:
             file.write("x" * 100_000)
 
     with pytest.raises(EsaiError, match="the disk is full"):
@@ -178,7 +199,7 @@ def test_folders_are_replaced_whole(hindcast, tmp_path):
     write_zarr(hindcast.isel(start=slice(0, 2)), path)
     assert not (path / "left_over").exists()
     assert open_hindcast(path).sizes["start"] == 2
-    assert os.listdir(tmp_path) == ["a.zarr"]
+    assert names(tmp_path) == ["a.zarr"]
 
 
 def test_folders_above_are_made_and_a_file_in_their_place_is_named(tmp_path):

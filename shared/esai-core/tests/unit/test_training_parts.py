@@ -42,7 +42,7 @@ def test_every_example_is_in_one_step_of_one_worker_with_its_weight(
     assert numbers.shape[2] % parts == 0
     np.testing.assert_allclose(weights.sum((1, 2)), 1, rtol=1e-6)
     for step in range(len(numbers)):
-        real = numbers[step][weights[step] > 0]
+        real = numbers[step].T[weights[step].T > 0]
         np.testing.assert_array_equal(real, order[step * batch : (step + 1) * batch])
     total = sum(
         plan.cut(order, mean_over_all=True)[1].sum()

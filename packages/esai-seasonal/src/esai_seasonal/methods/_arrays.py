@@ -127,7 +127,9 @@ def _interpolate_rows(x: np.ndarray, xp: np.ndarray, fp: np.ndarray, out: np.nda
         if math.isnan(first) or last <= first:
             for i in range(n):
                 v = x[r, i]
-                out[r, i] = math.nan if math.isnan(v) or math.isnan(first) else fp[r, 0 if v <= first else q - 1]
+                out[r, i] = (
+                    math.nan if math.isnan(v) or math.isnan(first) else fp[r, 0 if v <= first else q - 1]
+                )
             continue
         per_bin = bins / (last - first)
         node = 0
@@ -177,7 +179,7 @@ def _at_rank_rows(x: np.ndarray, order: np.ndarray, fp: np.ndarray, out: np.ndar
 
 
 def interpolate(x: np.ndarray, xp: np.ndarray, fp: np.ndarray) -> np.ndarray:
-    """Linear interpolation per cell, held constant outside the nodes (`numpy.interp` with a node set per cell).
+    """Linear interpolation, constant outside the nodes: `numpy.interp` with a node set per cell.
 
     Parameters
     ----------
@@ -214,7 +216,7 @@ def at_rank(x: np.ndarray, fp: np.ndarray) -> np.ndarray:
 
 
 def average_ties(nodes: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Give equal nodes the mean of their values, so that a constant cell is not sent to an extreme quantile."""
+    """Give equal nodes the mean of their values: a constant cell is not sent to an extreme quantile."""
     if not (np.diff(nodes, axis=-1) == 0).any():
         return values
     flat_nodes = nodes.reshape(-1, nodes.shape[-1])

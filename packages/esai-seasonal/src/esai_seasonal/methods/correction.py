@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+
 from esai_core.errors import InputError, UsageError, nearest
 
 from . import emos, linear, quantile
 
 FORMAT = 1
+COORDINATES = ("month", "lead", "latitude", "longitude")
 KINDS = ("additive", "multiplicative")
 
 FitFunction = Callable[[np.ndarray, np.ndarray, np.ndarray, str], np.ndarray]
@@ -47,7 +49,11 @@ class Method:
 METHODS: dict[str, Method] = {
     "raw": Method(linear.fit_raw, linear.predict_raw, 0, "the forecast interpolated to the fine grid"),
     "climatology": Method(
-        linear.fit_climatology, linear.predict_climatology, 1, "the training years as members, no forecast", True
+        linear.fit_climatology,
+        linear.predict_climatology,
+        1,
+        "the training years as members, no forecast",
+        True,
     ),
     "trend_climatology": Method(
         linear.fit_trend_climatology,
@@ -60,11 +66,15 @@ METHODS: dict[str, Method] = {
     "mean_variance": Method(
         linear.fit_mean_variance, linear.predict_mean_variance, 2, "mean and standard deviation matched"
     ),
-    "eqm": Method(quantile.fit_quantiles, quantile.predict_eqm, 2, "empirical quantile mapping, 35 quantiles"),
+    "eqm": Method(
+        quantile.fit_quantiles, quantile.predict_eqm, 2, "empirical quantile mapping, 35 quantiles"
+    ),
     "qdm": Method(
         quantile.fit_quantiles, quantile.predict_qdm, 2, "quantile delta mapping, keeps the model's change"
     ),
-    "trend_bias": Method(linear.fit_trend_bias, linear.predict_trend_bias, 3, "linear trend of the bias removed"),
+    "trend_bias": Method(
+        linear.fit_trend_bias, linear.predict_trend_bias, 3, "linear trend of the bias removed"
+    ),
     "mlr": Method(
         linear.fit_mlr, linear.predict_mlr, 5, "regression on ensemble mean and year, residual spread"
     ),
@@ -136,7 +146,8 @@ class Correction:
             count = int((starts.month == month).sum())
             if count < chosen.starts:
                 raise InputError(
-                    f"{self.method} needs {chosen.starts} training starts per start month, month {month} has {count}",
+                    f"{self.method} needs {chosen.starts} training starts per start month, "
+                    f"month {month} has {count}",
                     remedy="widen split.train or leave the method out of model.methods",
                 )
         years = np.asarray(starts.year, dtype=float)
@@ -198,7 +209,9 @@ class Correction:
         parameters = _aligned(self.parameters, hindcast, self.method)
         starts = hindcast.indexes["start"]
         years = np.asarray(starts.year, dtype=float)
-        groups = [(m, np.flatnonzero(starts.month == month)) for m, month in enumerate(parameters.month.values)]
+        groups = [
+            (m, np.flatnonzero(starts.month == month)) for m, month in enumerate(parameters.month.values)
+        ]
         members = hindcast.sizes["number"]
         if chosen.own_members:
             extra = 3 if self.method == "trend_climatology" else 0
@@ -238,17 +251,16 @@ class Correction:
         """Write the coefficients and what they belong to as a NumPy archive (no pickled objects)."""
         if self.parameters is None:
             raise UsageError(f"the correction {self.method!r} is not fitted", remedy="call .fit first")
-        coordinates = {name: self.parameters[name].values for name in ("month", "lead", "latitude", "longitude")}
+        arrays: dict[str, Any] = {
+            "format": np.array(FORMAT),
+            "method": np.array(self.method),
+            "kind": np.array(self.kind),
+            "lead_units": np.array(str(self.parameters["lead"].attrs.get("units", "months"))),
+            "parameters": self.parameters.values,
+        }
+        arrays |= {name: self.parameters[name].values for name in COORDINATES}
         with Path(path).open("wb") as file:
-            np.savez_compressed(
-                file,
-                format=np.array(FORMAT),
-                method=np.array(self.method),
-                kind=np.array(self.kind),
-                lead_units=np.array(str(self.parameters["lead"].attrs.get("units", "months"))),
-                parameters=self.parameters.values,
-                **coordinates,
-            )
+            np.savez_compressed(file, allow_pickle=False, **arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> Correction:
@@ -267,7 +279,7 @@ class Correction:
             raise InputError("not a saved correction", where=str(path)) from error
         if found != FORMAT:
             raise InputError(f"saved in format {found}, this version reads {FORMAT}", where=str(path))
-        coordinates = {name: content[name] for name in ("month", "lead", "latitude", "longitude")}
+        coordinates = {name: content[name] for name in COORDINATES}
         parameters = xr.DataArray(
             content["parameters"], dims=(*coordinates, "coefficient"), coords=coordinates, name="parameters"
         )
@@ -276,7 +288,7 @@ class Correction:
 
 
 def _size(chosen: Method, longest: int, members: int, kind: str) -> int:
-    """Number of coefficients, asked from the method itself on one cell."""
+    """Count the coefficients by fitting one cell."""
     values = np.linspace(1.0, 2.0, longest)
     forecast = np.repeat(values[:, None], members, axis=1) + np.linspace(0, 0.1, members)
     return chosen.fit(forecast[None], values[None] + 0.1 * np.sin(values), values, kind).shape[-1]

@@ -19,7 +19,7 @@ RATE = 0.04  # of Adam on standardised targets, to 0 by a half cosine
 
 
 def fit_emos(forecast: np.ndarray, target: np.ndarray, years: np.ndarray, kind: str) -> np.ndarray:
-    """Coefficients ``f0, a, b, c, d`` of ``N(a + b (f - f0), c + d s^2)`` by minimum CRPS from least squares."""
+    """Fit ``N(a + b (f - f0), c + d s^2)`` by minimum CRPS, from least squares. Gives ``f0, a, b, c, d``."""
     forecast, target = root(forecast, kind), root(target, kind)
     centre, spread2 = a.mean(forecast), a.variance(forecast)
     ok = np.isfinite(target) & np.isfinite(centre)

@@ -1,6 +1,7 @@
 """Climatologies, mean and variance corrections, trend-aware correction and multiple linear regression.
 
-Shapes: `forecast` is ``(..., sample, member)``, `target` ``(..., sample)`` and `years` ``(sample,)``, where the
+Shapes: `forecast` is ``(..., sample, member)``, `target` ``(..., sample)`` and `years` ``(sample,)``,
+where the
 samples are the training starts of one start month and the leading axes are leads and cells. A ``fit_*`` gives
 the coefficients ``(..., k)`` and a ``predict_*`` turns them and a forecast into ``(..., sample, member)``.
 
@@ -26,7 +27,7 @@ def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
 
 
 def root(x: np.ndarray, kind: str) -> np.ndarray:
-    """Return the scale on which regressions work: square roots of a non-negative variable, else the values."""
+    """Give what regressions work on: square roots of a non-negative variable, else the values."""
     return np.sqrt(np.maximum(x, 0.0)) if kind == "multiplicative" else x
 
 
@@ -44,7 +45,7 @@ def _columns(parameters: np.ndarray) -> list[np.ndarray]:
     return [parameters[..., i, None] for i in range(parameters.shape[-1])]
 
 
-# --- no forecast at all ---------------------------------------------------------------------------------------
+# --- no forecast at all
 
 
 def fit_climatology(forecast: np.ndarray, target: np.ndarray, years: np.ndarray, kind: str) -> np.ndarray:
@@ -80,7 +81,7 @@ def predict_trend_climatology(
     return unroot(centre[..., None] + parameters[..., None, 3:], kind)
 
 
-# --- mean, variance, trend ------------------------------------------------------------------------------------
+# --- mean, variance, trend
 
 
 def fit_raw(forecast: np.ndarray, target: np.ndarray, years: np.ndarray, kind: str) -> np.ndarray:
@@ -144,7 +145,7 @@ def fit_trend_bias(forecast: np.ndarray, target: np.ndarray, years: np.ndarray, 
 def predict_trend_bias(
     parameters: np.ndarray, forecast: np.ndarray, years: np.ndarray, kind: str
 ) -> np.ndarray:
-    """``F - (alpha + beta (y - y0))``; multiplicative: F times the ratio of the target's trend to the model's."""
+    """``F - (alpha + beta (y - y0))``; multiplicative: F times the ratio of the two trends."""
     y0, *rest = _columns(parameters)
     step = years - y0
     line = rest[0] + rest[1] * step
@@ -154,7 +155,7 @@ def predict_trend_bias(
     return forecast - line[..., None]
 
 
-# --- regression -----------------------------------------------------------------------------------------------
+# --- regression
 
 
 def fit_mlr(forecast: np.ndarray, target: np.ndarray, years: np.ndarray, kind: str) -> np.ndarray:

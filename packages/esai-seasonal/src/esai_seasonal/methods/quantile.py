@@ -36,7 +36,7 @@ def fit_quantiles(forecast: np.ndarray, target: np.ndarray, years: np.ndarray, k
     wet_f = np.where(values > dry[..., None], values, np.nan)
     wet_t = np.where(target > dry[..., None], target, np.nan)
     nodes, goal = a.quantiles(wet_f, p), a.quantiles(wet_t, p)
-    none_f, none_t = (np.isnan(v).all(-1) for v in (wet_f, wet_t))
+    none_f, none_t = (np.asarray(np.isnan(v).all(-1)) for v in (wet_f, wet_t))
     nodes = np.where(none_f[..., None], np.broadcast_to(goal, nodes.shape), nodes)
     goal = np.where(none_t[..., None], 0.0, goal)
     nodes = np.where((none_f & none_t)[..., None], 1.0, nodes)
@@ -64,7 +64,9 @@ def _wettened(
     surplus = is_dry & (u > fraction_t)
     share = np.clip((u - fraction_t) / np.maximum(1.0 - fraction_t, 1e-12), 0.0, 1.0)
     positions = np.broadcast_to(a.plotting_positions(NODES), (*values.shape[:-1], NODES))
-    drawn = a.interpolate(np.broadcast_to(share, values.shape), positions, parameters[..., 2 * NODES : 3 * NODES])
+    drawn = a.interpolate(
+        np.broadcast_to(share, values.shape), positions, parameters[..., 2 * NODES : 3 * NODES]
+    )
     return is_dry, np.where(surplus, drawn, 0.0)
 
 

@@ -5,8 +5,9 @@ from esai_core._lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
+        "ChainNetwork": "chain",
         "CorrectionNetwork": "correction",
-        "SuperResolutionNetwork": "superresolution",
+        "SuperResolution": "superresolution",
         "load_network": "choice",
         "trainer": "choice",
     },

@@ -1,9 +1,10 @@
-"""Bicubic interpolation between grids that share nodes, by the kernel of Keys (1981, doi:10.1109/TASSP.1981.1163711)."""
+"""Bicubic interpolation between grids that share nodes (Keys 1981, doi:10.1109/TASSP.1981.1163711)."""
 
 from __future__ import annotations
 
 import numpy as np
 import xarray as xr
+
 from esai_core.grid import Grid, fill_nearest
 
 __all__ = ["bicubic", "keys_matrix"]
@@ -12,7 +13,7 @@ SHARPNESS = -0.5
 
 
 def keys_matrix(nodes: int, factor: int) -> np.ndarray:
-    """Weights ``((nodes - 1) * factor + 1, nodes)`` of cubic convolution; beyond the edge the edge value is repeated.
+    """Weights ``((nodes - 1) * factor + 1, nodes)`` of cubic convolution; the edge value is repeated.
 
     Keys's equation 15 with a = -1/2: exact for quadratic fields inside.
     """
@@ -33,7 +34,7 @@ def keys_matrix(nodes: int, factor: int) -> np.ndarray:
 
 
 def bicubic(coarse: xr.DataArray, grid: Grid, factor: int) -> xr.DataArray:
-    """Interpolate coarse fields to a grid that shares their nodes; missing values are filled with the nearest before.
+    """Interpolate coarse fields to a grid that shares their nodes; gaps are filled with the nearest before.
 
     Parameters
     ----------

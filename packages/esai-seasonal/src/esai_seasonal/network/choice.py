@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from esai_core.errors import InputError
 from esai_core.training.files import read_checkpoint
-
 from esai_seasonal.config import SeasonalConfig
 from esai_seasonal.data import Data
+from esai_seasonal.network.chain import ChainNetwork
 from esai_seasonal.network.correction import CorrectionNetwork
 
 __all__ = ["load_network", "trainer"]
@@ -52,13 +53,19 @@ def trainer(
             resume=resume,
         )
 
-    return train_direct
+    def train_chain(data: Data, starts: np.ndarray, part: str) -> ChainNetwork:
+        return ChainNetwork.fit(data, starts, config, folder=place / part, resume=resume)
+
+    return train_chain if config.model.design == "chain" else train_direct
 
 
 def load_network(folder: Path) -> Any:
     """Load the network of a run folder."""
     _, meta = read_checkpoint(folder / "network.npz")
-    kinds = {"correction": CorrectionNetwork.load}
+    kinds: dict[str, Callable[[Path], Any]] = {
+        "correction": CorrectionNetwork.load,
+        "chain": ChainNetwork.load,
+    }
     if meta.get("network") not in kinds or meta.get("format") != 1:
         raise InputError("a network of another version", where=str(folder), remedy="train again")
     return kinds[meta["network"]](folder)

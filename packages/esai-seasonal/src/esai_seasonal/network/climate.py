@@ -66,7 +66,8 @@ class Sums:
     months : ndarray
         Start months, ascending.
     count, first, second : ndarray
-        Number, sum and sum of squares of the departures from `origin`, ``(month, lead, latitude, longitude)``.
+        Number, sum and sum of squares of the departures from `origin`, ``(month, lead, latitude,
+        longitude)``.
     origin : ndarray
         ``(lead, latitude, longitude)``.
     """
@@ -103,7 +104,7 @@ class Sums:
         return Sums(self.months, count, first, second, self.origin)
 
     def climate(self) -> Climate:
-        """Smoothed mean and scale: harmonics of the year for the mean, neighbouring months for the variance."""
+        """Smooth the mean with harmonics of the year and the variance with neighbouring months."""
         n = np.maximum(self.count, 1.0)
         mean = self.first / n
         variance = np.maximum(self.second - n * mean**2, 0.0) / np.maximum(n - 1.0, 1.0)
@@ -111,18 +112,20 @@ class Sums:
         smooth_mean = _smoothed(harmonic_smoother(self.months), mean, known, exact=True)
         smooth_variance = _smoothed(circular_smoother(self.months), variance, self.count > 1, exact=False)
         present = known.any(0)
-        floor = 1e-3 * np.sqrt(np.nanmean(np.where(present, smooth_variance, np.nan))) if present.any() else 1.0
-        scale = np.maximum(np.sqrt(smooth_variance), max(float(floor), 1e-30))
-        return Climate(
-            np.where(present, smooth_mean + self.origin, np.nan), np.where(present, scale, np.nan)
+        floor = (
+            1e-3 * np.sqrt(np.nanmean(np.where(present, smooth_variance, np.nan))) if present.any() else 1.0
         )
+        scale = np.maximum(np.sqrt(smooth_variance), max(float(floor), 1e-30))
+        return Climate(np.where(present, smooth_mean + self.origin, np.nan), np.where(present, scale, np.nan))
 
 
 def _smoothed(matrix: np.ndarray, values: np.ndarray, known: np.ndarray, *, exact: bool) -> np.ndarray:
     """Apply a smoother over months; where a month is unknown, the weights of the others are renormalised."""
     if known.all():
         return np.einsum("mn,n...->m...", matrix, values)
-    if exact:  # a projection has negative weights: fill an unknown month with the mean of the known ones first
+    if (
+        exact
+    ):  # a projection has negative weights: fill an unknown month with the mean of the known ones first
         total = np.where(known, values, 0.0).sum(0) / np.maximum(known.sum(0), 1)
         return np.einsum("mn,n...->m...", matrix, np.where(known, values, total))
     top = np.einsum("mn,n...->m...", matrix, np.where(known, values, 0.0))

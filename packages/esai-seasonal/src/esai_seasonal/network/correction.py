@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+
 from esai_core.errors import InputError
 from esai_core.grid import area_weights
 from esai_core.training import TrainConfig
 from esai_core.training import fit as train
 from esai_core.training import predict as forward
 from esai_core.training.files import read_checkpoint, write_checkpoint
-
 from esai_seasonal.data import Static
 from esai_seasonal.methods.emos import coupled
 from esai_seasonal.methods.linear import root, unroot
@@ -38,7 +38,8 @@ L1 = 0.5
 class Examples:
     """Training examples read by number: each is one start and lead (`esai_core.training.Source`).
 
-    Conditions are the same for all years of a start month and lead, so they are kept once and put together as they
+    Conditions are the same for all years of a start month and lead, so they are kept once and put together
+    as they
     are read.
     """
 
@@ -74,8 +75,10 @@ class Examples:
 class CorrectionNetwork:
     """A fitted bias-correction network.
 
-    Its members are ``base + scale * mu + scale * exp(s) * z``: `base` and `scale` are the climatology, `mu` and `s`
-    the network's outputs (means over a few networks that differ by their seed), and `z` normal quantiles in the order
+    Its members are ``base + scale * mu + scale * exp(s) * z``: `base` and `scale` are the climatology,
+    `mu` and `s`
+    the network's outputs (means over a few networks that differ by their seed), and `z` normal quantiles
+    in the order
     of the raw members, so that the dependence of the raw ensemble in space and time is kept.
 
     Attributes
@@ -181,18 +184,23 @@ class CorrectionNetwork:
         maps = conditions(self.scaling, self.static, self.units, area.shape)[:, at]
         month = scaling.positions(given.months)
         examples = Examples(
-            maps, month, predictors(scaling, given, area), spread_input(scaling, given), np.empty(0), np.empty(0)
+            maps,
+            month,
+            predictors(scaling, given, area),
+            spread_input(scaling, given),
+            np.empty(0),
+            np.empty(0),
         )
         starts = np.repeat(np.arange(month.size), at.size)
         places = np.tile(np.arange(at.size), month.size)
-        output = 0.0
+        output = np.zeros((starts.size, *area.shape, 2))
         for model in self.models:
             parts = [
                 forward(model, examples.inputs(starts[i : i + 256], places[i : i + 256]), batch_size=64)
                 for i in range(0, starts.size, 256)
             ]
-            output = output + np.concatenate(parts).astype(float) / len(self.models)
-        output = np.reshape(output, (*given.mean.shape, 2))
+            output += np.concatenate(parts).astype(float) / len(self.models)
+        output = output.reshape((*given.mean.shape, 2))
         base, scale = scaling.climate.mean[month], scaling.climate.scale[month]
         return base + scale * output[..., 0], scale * np.exp(output[..., 1])
 
@@ -210,7 +218,8 @@ class CorrectionNetwork:
         hindcast : DataArray
             On its own grid (not used by this network).
         fine : DataArray
-            On the fine grid, ``(start, lead, number, latitude, longitude)``; dask-backed ones are corrected lazily.
+            On the fine grid, ``(start, lead, number, latitude, longitude)``; dask-backed ones are
+            corrected lazily.
         """
         for name, ours in (("latitude", self.latitude), ("longitude", self.longitude)):
             if fine.sizes[name] != ours.size or not np.allclose(fine[name].values, ours, atol=1e-4):

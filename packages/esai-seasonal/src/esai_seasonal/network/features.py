@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+
 from esai_core.errors import InputError
 from esai_core.verify import ensemble_moments
-
 from esai_seasonal.data import Static
 from esai_seasonal.methods.linear import root
 from esai_seasonal.network.climate import Climate, Sums
@@ -29,7 +29,11 @@ class Moments:
 
 def moments(fine: xr.DataArray, kind: str) -> Moments:
     """Reduce an interpolated hindcast to what the network needs (square roots of a non-negative variable)."""
-    scaled = fine if kind == "additive" else xr.apply_ufunc(root, fine, kind, dask="parallelized", output_dtypes=[float])
+    scaled = (
+        fine
+        if kind == "additive"
+        else xr.apply_ufunc(root, fine, kind, dask="parallelized", output_dtypes=[float])
+    )
     found = ensemble_moments(scaled)[["mean", "variance"]].compute()
     dims = ("start", "lead", "latitude", "longitude")
     variance = found["variance"].transpose(*dims).values
@@ -55,7 +59,8 @@ class Scaling:
     forecast_mean : ndarray
         Mean of the ensemble mean, ``(month, lead, latitude, longitude)``.
     forecast_scale, log_spread, log_scale, year : float
-        Standard deviation of its anomalies; mean logarithms of ensemble spread and of the truth's scale; mean year.
+        Standard deviation of its anomalies; mean logarithms of ensemble spread and of the truth's scale;
+        mean year.
     """
 
     climate: Climate
@@ -91,7 +96,8 @@ class Scaling:
         unknown = sorted(set(months.tolist()) - set(self.months.tolist()))
         if unknown:
             raise InputError(
-                f"the network was not trained for start months {unknown}", remedy=f"it knows {self.months.tolist()}"
+                f"the network was not trained for start months {unknown}",
+                remedy=f"it knows {self.months.tolist()}",
             )
         return np.searchsorted(self.months, months)
 
@@ -132,7 +138,7 @@ def _mean_log(x: np.ndarray) -> float:
 
 
 def conditions(scaling: Scaling, static: Static, units: str, shape: tuple[int, int]) -> np.ndarray:
-    """Maps that the coefficients depend on, ``(month, lead, latitude, longitude, channel)`` in float32.
+    """Make the maps that the coefficients depend on, ``(month, lead, latitude, longitude, channel)``.
 
     Season of the valid time and of the start, lead, relief and land where given, place in the domain, and the
     logarithm of the truth's scale.
@@ -174,7 +180,7 @@ def predictors(scaling: Scaling, given: Moments, area: np.ndarray) -> np.ndarray
 
 
 def spread_input(scaling: Scaling, given: Moments) -> np.ndarray:
-    """Logarithm of the ensemble's spread about its mean, ``(start, lead, latitude, longitude, 1)``; 0 without one."""
+    """Logarithm of the spread about its mean, ``(start, lead, latitude, longitude, 1)``; 0 without one."""
     positive = given.deviation > 0
     logs = np.log(np.where(positive, given.deviation, 1.0)) - scaling.log_spread
     return np.where(positive, logs, 0.0)[..., None].astype("float32")

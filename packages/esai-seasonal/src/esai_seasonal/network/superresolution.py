@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+
 from esai_core.errors import InputError, UsageError, nearest
 from esai_core.grid import Grid, area_weights, coarsen_nodes, regrid
 from esai_core.training.files import read_checkpoint, write_checkpoint
-
 from esai_seasonal.data import Static
 from esai_seasonal.network.bicubic import bicubic
 
@@ -44,7 +44,8 @@ class Climate:
     Attributes
     ----------
     residual, mean : ndarray
-        Mean of fine minus bilinear, and of bilinear, ``(class, latitude, longitude)``; 0 for a class without fields.
+        Mean of fine minus bilinear, and of bilinear, ``(class, latitude, longitude)``; 0 for a class
+        without fields.
     scale : ndarray
         Standard deviation of the residual about its mean, ``(latitude, longitude)``.
     count : ndarray
@@ -77,12 +78,14 @@ class Climate:
 
     @property
     def level(self) -> float:
-        """Mean of `scale` over the cells that vary."""
+        """Mean of `scale` over the cells that vary; not below a twentieth of the residuals' own size."""
         present = np.isfinite(self.scale) & (self.scale > 0)
-        return float(self.scale[present].mean()) if present.any() else 1.0
+        mean = float(self.scale[present].mean()) if present.any() else 0.0
+        size = float(np.sqrt(np.nanmean(self.residual**2)))
+        return max(mean, 0.05 * size) or 1.0
 
     def without(self, own: np.ndarray, group: np.ndarray) -> np.ndarray:
-        """Residual climatology of some fields without their own residual ``own (time, latitude, longitude)``."""
+        """Residual climatology of some fields without their own residual ``(time, latitude, longitude)``."""
         n = self.count[group][:, None, None].astype(float)
         others = (self.residual[group] * n - own) / np.maximum(n - 1, 1)
         return np.where(n > 1, others, self.residual[group])
@@ -91,7 +94,9 @@ class Climate:
 def _mean(x: np.ndarray) -> np.ndarray:
     present = np.isfinite(x)
     n = present.sum(0)
-    return np.divide(np.where(present, x, 0.0).sum(0, dtype=float), n, out=np.full(n.shape, np.nan), where=n > 0)
+    return np.divide(
+        np.where(present, x, 0.0).sum(0, dtype=float), n, out=np.full(n.shape, np.nan), where=n > 0
+    )
 
 
 @dataclass(frozen=True)
@@ -139,7 +144,8 @@ class SuperResolution:
         Parameters
         ----------
         fine : DataArray
-            ``(time, latitude, longitude)``; sizes ``(n - 1) * factor + 1``. They are coarsened by taking the shared nodes.
+            ``(time, latitude, longitude)``; sizes ``(n - 1) * factor + 1``. They are coarsened by taking
+            the shared nodes.
         factor : int
             Fine steps per coarse step.
         static : Static, optional
@@ -169,7 +175,6 @@ class SuperResolution:
     ) -> SuperResolution:
         """Train networks on the fields of the fit; parameters as of `CorrectionNetwork.fit`."""
         from esai_core.training import fit as run_training
-
         from esai_seasonal.network import varying
 
         group = groups_of(fine["time"].values, self.period)
@@ -201,13 +206,11 @@ class SuperResolution:
         return replace(self, models=models, shape=shape, history=history)
 
     def _conditions(self) -> np.ndarray:
-        """Maps per class of time, ``(class, latitude, longitude, channel)``."""
+        """Make the maps of each class of time, ``(class, latitude, longitude, channel)``."""
         classes = _classes(self.period)
         full = (classes, *self.grid.shape)
         phase = 2 * np.pi * np.arange(classes) / classes
-        maps = [
-            np.broadcast_to(f(k * phase)[:, None, None], full) for k in (1, 2) for f in (np.sin, np.cos)
-        ]
+        maps = [np.broadcast_to(f(k * phase)[:, None, None], full) for k in (1, 2) for f in (np.sin, np.cos)]
         scale = self.climate.level
         for values, unit, unit_of_rest in self._statics():
             maps.append(np.broadcast_to(values / unit, full))
@@ -231,7 +234,7 @@ class SuperResolution:
                 yield da.values.astype(float), unit, rest
 
     def _smooth(self, values: np.ndarray) -> np.ndarray:
-        """Static field as interpolation of its nodes would give it."""
+        """Give a static field as interpolation of its nodes would."""
         da = xr.DataArray(values, dims=("latitude", "longitude"), coords=self.grid.coords())
         return regrid(coarsen_nodes(da, self.factor), self.grid).values
 
@@ -257,7 +260,8 @@ class SuperResolution:
         Raises
         ------
         InputError
-            The coarse grid does not share its nodes with the fine one, or a time's class had no training fields.
+            The coarse grid does not share its nodes with the fine one, or a time's class had no training
+            fields.
         """
         if method not in self.methods:
             raise UsageError(f"unknown method {method!r}", remedy=nearest(method, self.methods))
@@ -270,7 +274,9 @@ class SuperResolution:
         group = groups_of(times, self.period)
         unknown = sorted(set(group.tolist()) - set(np.flatnonzero(self.climate.count).tolist()))
         if unknown:
-            raise InputError(f"no training field for the {self.period} {unknown[0]}", remedy="widen split.train")
+            raise InputError(
+                f"no training field for the {self.period} {unknown[0]}", remedy="widen split.train"
+            )
         values = smooth.values.astype(float)
         out = values + self.climate.residual[group]
         if method == "network":
@@ -305,7 +311,9 @@ class SuperResolution:
         """Write statistics, static fields and weights to one file without pickled objects."""
         folder.mkdir(parents=True, exist_ok=True)
         arrays = {"latitude": self.grid.latitude, "longitude": self.grid.longitude}
-        arrays |= {name: getattr(self.climate, name) for name in ("residual", "mean", "scale", "count", "numbers")}
+        arrays |= {
+            name: getattr(self.climate, name) for name in ("residual", "mean", "scale", "count", "numbers")
+        }
         arrays |= self.static.arrays()
         for number, model in enumerate(self.models):
             arrays |= {f"model_{number}/{i}": w for i, w in enumerate(model.get_weights())}
@@ -340,7 +348,7 @@ def _classes(period: str) -> int:
 
 @dataclass(frozen=True)
 class Fields:
-    """Training fields read by number (`esai_core.training.Source`); conditions are kept once per class of time."""
+    """Training fields by number (`esai_core.training.Source`); conditions are kept once per class."""
 
     conditions: np.ndarray
     group: np.ndarray

@@ -5,11 +5,15 @@ variability) and gives, for every cell, the coefficients of a regression::
 
     y = sum_k W_k(conditions) t_k
 
-with the predictors ``t`` (anomaly of the ensemble mean, its domain mean, the year ...) entering linearly. So the
-network shares what it learns over months, leads, members and cells, continues a trend as a line, and cannot learn a
+with the predictors ``t`` (anomaly of the ensemble mean, its domain mean, the year ...) entering linearly.
+So the
+network shares what it learns over months, leads, members and cells, continues a trend as a line, and
+cannot learn a
 year by heart from the pattern of its anomalies, which ordinary residual networks do at once with the twenty
-independent years that a hindcast has. The idea is that of varying-coefficient models (Hastie and Tibshirani 1993,
-doi:10.1111/j.2517-6161.1993.tb01939.x). The coefficients start at zero: an untrained network gives its baseline.
+independent years that a hindcast has. The idea is that of varying-coefficient models (Hastie and
+Tibshirani 1993,
+doi:10.1111/j.2517-6161.1993.tb01939.x). The coefficients start at zero: an untrained network gives its
+baseline.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+
 from esai_core.nn._keras import keras, ops
 from esai_core.nn.layers import Pad
 
@@ -52,12 +57,14 @@ def build(
     kernel : int
         Their width, odd.
     filters : int
-        Linear 5 x 5 filters of the predictors (and as many with gaps, reaching 9 x 9) that join the predictors.
+        Linear 5 x 5 filters of the predictors (and as many with gaps, reaching 9 x 9) that join the
+        predictors.
 
     Returns
     -------
     keras.Model
-        Input: a dict of ``(batch, latitude, longitude, channel)``; output ``(batch, latitude, longitude, 1 or 2)``,
+        Input: a dict of ``(batch, latitude, longitude, channel)``; output ``(batch, latitude, longitude, 1
+        or 2)``,
         zero before training.
     """
     shape = (None, None)
@@ -66,11 +73,14 @@ def build(
     x = inputs["conditions"]
     for _ in range(depth):
         x = L.Conv2D(width, kernel, activation="silu")(Pad(kernel // 2)(x))
-    x = L.Conv2D(2 * width if filters else width, 1, activation="silu")(L.Concatenate()([x, inputs["conditions"]]))
+    x = L.Conv2D(2 * width if filters else width, 1, activation="silu")(
+        L.Concatenate()([x, inputs["conditions"]])
+    )
     terms = inputs["predictors"]
     if filters:
         filtered = [
-            L.Conv2D(filters, 5, dilation_rate=gap, use_bias=False)(Pad(2 * gap)(inputs["predictors"])) for gap in (1, 2)
+            L.Conv2D(filters, 5, dilation_rate=gap, use_bias=False)(Pad(2 * gap)(inputs["predictors"]))
+            for gap in (1, 2)
         ]
         terms = L.Concatenate()([terms, *filtered])
     coefficients = L.Conv2D(terms.shape[-1], 1, kernel_initializer="zeros", name="coefficients")(x)
@@ -118,7 +128,8 @@ def crps_l1(area: np.ndarray, z: np.ndarray, *, l1: float = 0.5) -> Callable[[An
     Returns
     -------
     callable
-        ``loss(target, output) -> (batch,)``; target channels: baseline, scale, truth (NaN is left out); output
+        ``loss(target, output) -> (batch,)``; target channels: baseline, scale, truth (NaN is left out);
+        output
         channels: shift of the centre in scales, logarithm of the factor of the scale.
     """
     area = np.asarray(area, "float32")
@@ -134,7 +145,7 @@ def crps_l1(area: np.ndarray, z: np.ndarray, *, l1: float = 0.5) -> Callable[[An
 
 
 def l1_l2(area: np.ndarray) -> Callable[[Any, Any], Any]:
-    """Loss of a super-resolution: mean of squared and absolute error, area-weighted; NaN targets are left out."""
+    """Mean of squared and absolute error, area-weighted; NaN targets are left out."""
     area = np.asarray(area, "float32")
 
     def loss(target: Any, output: Any) -> Any:

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from esai_core.glm._numeric import dot, exponential, jit, logarithm, solve_quadratic, total
+from esai_core.glm._numeric import GAP, dot, exponential, jit, logarithm, solve_quadratic, total
 
 GAUSSIAN, POISSON, BINOMIAL = 0, 1, 2
 
@@ -49,7 +49,7 @@ class Work(NamedTuple):
     scale: np.ndarray
     usable: np.ndarray
     # over the working set
-    index: np.ndarray
+    column: np.ndarray
     z: np.ndarray
     z_gradient: np.ndarray
     z_l1: np.ndarray
@@ -71,10 +71,10 @@ _B0, _LOSS, _LAST_MOVE, _UNIT, _LEVEL, _NULL = 0, 1, 2, 3, 4, 5
 
 def make_work(n: int, p: int) -> Work:
     """Allocate the scratch for designs of n rows and p columns."""
-    vectors = {name: np.zeros(n if at < 8 else p) for at, name in enumerate(Work._fields)}
-    vectors |= {name: np.zeros((p, p)) for name in ("gram", "factor")}
-    vectors |= {name: np.zeros(p, np.int64) for name in ("index", "support", "usable")}
-    return Work(**vectors | {"state": np.zeros(6)})
+    vectors = {name: np.zeros((n if at < 8 else p) + GAP) for at, name in enumerate(Work._fields)}
+    vectors |= {name: np.zeros((p + GAP, p)) for name in ("gram", "factor")}
+    vectors |= {name: np.zeros(p + GAP, np.int64) for name in ("column", "support", "usable")}
+    return Work(**vectors | {"state": np.zeros(GAP)})
 
 
 @jit
@@ -131,7 +131,7 @@ def _set_residual(family, y, w, work, n):
 
 @jit
 def _working_set(design, work, strong, n, p):
-    """Fill work.gradient and work.index; returns (size of the set, largest violation, intercept's slope).
+    """Fill work.gradient and work.column; returns (size of the set, largest violation, intercept's slope).
 
     work.state[_LEVEL] 0 takes every usable column, 1 only the unpenalised ones, 2 none. A violation is
     measured in the units of lambda: the gradient of a coefficient of unit scale.
@@ -157,7 +157,7 @@ def _working_set(design, work, strong, n, p):
             take = miss > 0.0 or abs(g) >= strong * l1
         work.gradient[j] = g
         if take:
-            work.index[m] = j
+            work.column[m] = j
             m += 1
             worst = max(worst, miss / work.scale[j])
     return m, worst, slope
@@ -168,7 +168,7 @@ def _newton_direction(design, work, m, slope, tolerance, n):
     """Exact proximal-Newton target on the working set, left in work.z; returns the intercept's step."""
     mass = total(work.curvature, n)
     for a in range(m):
-        j = work.index[a]
+        j = work.column[a]
         column = design[j]
         moment = 0.0
         for i in range(n):
@@ -176,7 +176,7 @@ def _newton_direction(design, work, m, slope, tolerance, n):
             moment += work.trial[i]
         work.cross[a] = moment
         for b in range(a + 1):
-            value = dot(work.trial, design[work.index[b]], n) - moment * work.cross[b] / mass
+            value = dot(work.trial, design[work.column[b]], n) - moment * work.cross[b] / mass
             work.gram[a, b] = value
             work.gram[b, a] = value
         work.z[a] = work.beta[j]
@@ -191,7 +191,7 @@ def _newton_direction(design, work, m, slope, tolerance, n):
         )  # fmt: skip
     step = slope
     for a in range(m):
-        step -= work.cross[a] * (work.z[a] - work.beta[work.index[a]])
+        step -= work.cross[a] * (work.z[a] - work.beta[work.column[a]])
     return step / mass
 
 
@@ -203,7 +203,7 @@ def _line_search(family, design, y, w, offset, work, m, slope, step, n):
     decrease = -slope * step
     penalty = 0.0
     for a in range(m):
-        j = work.index[a]
+        j = work.column[a]
         old, new = work.beta[j], work.z[a]
         if new != old:
             column = design[j]
@@ -227,12 +227,12 @@ def _line_search(family, design, y, w, offset, work, m, slope, step, n):
         loss = mean_loss(family, y, w, work.trial, work.mu, work, n)
         value = loss
         for a in range(m):
-            j = work.index[a]
+            j = work.column[a]
             beta = work.beta[j] + t * (work.z[a] - work.beta[j])
             value += work.l1[j] * abs(beta) + 0.5 * work.l2[j] * beta * beta
         if value <= start + 1e-4 * t * decrease + noise:
             for a in range(m):
-                j = work.index[a]
+                j = work.column[a]
                 work.beta[j] = work.z[a] if t == 1.0 else work.beta[j] + t * (work.z[a] - work.beta[j])
             work.state[_B0] += t * step
             work.state[_LOSS] = loss
@@ -256,7 +256,7 @@ def minimise(family, design, y, w, offset, work, lam, strong, tolerance, max_ite
     work.state[_LOSS] = mean_loss(family, y, w, work.eta, work.mu, work, n)
     work.state[_LAST_MOVE] = 0.0
     unit = lam if lam > 0.0 else work.state[_UNIT]
-    enough = max(tolerance * unit, 1e-13 * work.state[_UNIT])
+    enough = max(tolerance * min(unit, work.state[_UNIT]), 1e-13 * work.state[_UNIT])
     violation = 0.0
     iterations = 0
     while True:

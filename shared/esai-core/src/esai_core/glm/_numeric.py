@@ -23,6 +23,12 @@ from numba.extending import intrinsic
 FAST_MATH = {"reassoc", "contract", "nsz", "arcp"}
 
 
+#: Values left free behind every array that kernels read or write. A compiled loop takes its scalar form where
+#: two arrays lie within a few vector registers of each other, which changes the last bit: so that results do
+#: not depend on where the allocator put things, none may.
+GAP = 64
+
+
 def jit(function: Callable[..., Any] | None = None, *, fast: set[str] | None = None) -> Any:
     """Compile on first call, without the GIL, cached on disk wherever a cache folder can be written."""
     if function is None:

@@ -132,7 +132,7 @@ def start_path(family, design, y, w, offset, factors, alpha, work, tolerance, ma
                 if factors[j] > 0.0:
                     largest = max(largest, slope / (max(alpha, 1e-3) * factors[j]))
         if stage == 0:
-            work.state[_UNIT] = max(unit, 1e-12 * scatter)
+            work.state[_UNIT] = max(unit, 1e-8 * scatter)  # below that is rounding
     return largest if largest > 1e-13 * scatter else np.nan
 
 

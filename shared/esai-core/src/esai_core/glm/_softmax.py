@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from esai_core.glm._elastic import DEGENERATE, EMPTY, NOT_CONVERGED, SEPARATED
-from esai_core.glm._numeric import dot, exponential, jit, logarithm, solve_chosen, total
+from esai_core.glm._numeric import GAP, dot, exponential, jit, logarithm, solve_chosen, total
 
 
 class Softmax(NamedTuple):
@@ -57,13 +57,14 @@ def make_softmax(rows: int, columns: int, classes: int) -> Softmax:
     """Allocate the scratch for designs of `columns` columns, the first of them the intercept's ones."""
     size = max(classes - 1, 1) * columns
     pairs = -(-classes * (classes - 1) // 6) * 3  # in threes, as set_hessian takes them
-    arrays = {name: np.zeros(size) for name in Softmax._fields}
-    arrays |= {name: np.zeros(rows) for name in ("residual", "pair", "scaled")}
-    arrays |= {name: np.zeros((size, size)) for name in ("hessian", "factor")}
-    arrays |= {name: np.zeros(columns) for name in ("column_ridge", "scale")}
-    arrays |= {name: np.zeros(pairs, np.int64) for name in ("pair_left", "pair_right")}
-    arrays |= {"chosen": np.zeros(size, np.int64), "present": np.zeros(classes, np.int64)}
-    return Softmax(**arrays | {"probability": np.zeros((classes, rows)), "pairs": np.zeros((pairs, rows))})
+    arrays = {name: np.zeros(size + GAP) for name in Softmax._fields}
+    arrays |= {name: np.zeros(rows + GAP) for name in ("residual", "pair", "scaled")}
+    arrays |= {name: np.zeros((size + GAP, size)) for name in ("hessian", "factor")}
+    arrays |= {name: np.zeros(columns + GAP) for name in ("column_ridge", "scale")}
+    arrays |= {name: np.zeros(pairs + GAP, np.int64) for name in ("pair_left", "pair_right")}
+    arrays |= {"chosen": np.zeros(size + GAP, np.int64), "present": np.zeros(classes + GAP, np.int64)}
+    stacks = {"probability": np.zeros((classes + GAP, rows)), "pairs": np.zeros((pairs + GAP, rows))}
+    return Softmax(**arrays | stacks)
 
 
 @jit
@@ -165,8 +166,10 @@ def set_hessian(design, w, strength, classes, columns, work, rows):
 
 
 @jit
-def newton(design, labels, w, strength, unit, mass, classes, columns, tolerance, max_iterations, work, rows):
+def newton(design, labels, w, strength, slope, mass, classes, columns, tolerance, max_iterations, work, rows):
     """Damped Newton from work.theta; returns (violation / unit, iterations, status).
+
+    The unit is the ridge's `strength`, or `slope`, the null model's largest gradient, where there is none.
 
     A step is halved while the slope along it has turned uphill by more than half of what it first fell, which
     needs no logarithm; probabilities in `work` belong to the theta returned.
@@ -179,7 +182,8 @@ def newton(design, labels, w, strength, unit, mass, classes, columns, tolerance,
     halvings = 0
     violation = 0.0
     free = strength == 0.0
-    enough = max(tolerance * unit, 1e-13 * mass)
+    unit = strength if strength > 0.0 else slope
+    enough = max(tolerance * min(unit, slope), 1e-13 * mass)
     while True:
         set_probability(design, work.theta, classes, columns, work, rows)
         violation = set_gradient(design, labels, w, strength, classes, columns, work, rows)
@@ -380,8 +384,8 @@ def fit_softmax(
                         for a in range((classes - 1) * columns):
                             work.theta[a] = full_theta[k, a]
                     miss, steps, done = newton(
-                        x, label, w, strength, strength if strength > 0.0 else max(unit, 1e-12 * mass), mass,
-                        classes, columns, tolerance, max_iterations, work, rows,
+                        x, label, w, strength, max(unit, 1e-8 * mass), mass, classes, columns, tolerance,
+                        max_iterations, work, rows,
                     )  # fmt: skip
                 if f < 0:
                     for a in range((classes - 1) * columns):

@@ -11,7 +11,7 @@ import numba
 import numpy as np
 
 from esai_core.glm import _elastic, _paths, _softmax
-from esai_core.glm._numeric import standardise_designs
+from esai_core.glm._numeric import GAP, standardise_designs
 from esai_core.glm.families import FAMILIES
 from esai_core.glm.problem import Problem
 from esai_core.glm.result import Folds, GlmPath, GlmStatus
@@ -48,7 +48,7 @@ def _padded(rows: int) -> int:
 
 
 def _pad(values: np.ndarray, rows: int, dtype: type = np.float64) -> np.ndarray:
-    out: np.ndarray = np.zeros((values.shape[0], rows), dtype)
+    out: np.ndarray = np.zeros((values.shape[0] + GAP, rows), dtype)[: values.shape[0]]
     out[:, : values.shape[1]] = values
     return out
 
@@ -56,7 +56,6 @@ def _pad(values: np.ndarray, rows: int, dtype: type = np.float64) -> np.ndarray:
 @dataclass(frozen=True)
 class _Designs:
     values: np.ndarray  # (designs, first + p, rows)
-    usable: np.ndarray  # (designs, rows)
     centre: np.ndarray  # (designs, p)
     spread: np.ndarray  # (designs, p)
 
@@ -64,14 +63,10 @@ class _Designs:
 def _make_designs(x: np.ndarray, first: int, rows: int) -> _Designs:
     groups, _, p = x.shape
     made = _Designs(
-        np.zeros((groups, first + p, rows)),
-        np.zeros((groups, rows)),
-        np.zeros((groups, p)),
-        np.ones((groups, p)),
+        np.zeros((groups + 1, first + p, rows))[:groups], np.zeros((groups, p)), np.ones((groups, p))
     )
-    standardise_designs(
-        np.ascontiguousarray(x, dtype=np.float64), first, made.values, made.usable, made.centre, made.spread
-    )
+    values = np.ascontiguousarray(x, dtype=np.float64)
+    standardise_designs(values, first, made.values, np.zeros((groups, rows)), made.centre, made.spread)
     return made
 
 
@@ -112,10 +107,9 @@ def _fit_chunk(
     softmax = problem.family == "multinomial"
     designs = shared if shared is not None else _make_designs(problem.x[part], int(softmax), rows)
     group = problem.group[part] if problem.group is not None else np.arange(cells)
-    weights = _pad(problem.weights[part], rows) * designs.usable[group]
+    weights = _pad(problem.weights[part], rows)
     base = np.ones_like(designs.spread) / designs.spread
-    folds = np.ones((problem.folds.shape[0], rows))
-    folds[:, :n] = problem.folds
+    folds = _pad(problem.folds, rows)
     got = {name: array[part] for name, array in out.items()}
     if softmax:
         contrasts = max(problem.classes - 1, 1) * (p + 1)
@@ -124,18 +118,18 @@ def _fit_chunk(
             designs.values, group, _pad(problem.y[part], rows, np.int64), weights, folds, base,
             settings.standardise, lambdas[part], settings.ratio, settings.absolute, settings.tolerance,
             settings.max_iterations, n,
-            _softmax.make_softmax(rows, p + 1, problem.classes), np.zeros(rows), np.zeros(problem.classes),
-            np.zeros((lambdas.shape[1], contrasts)), *got.values(),
+            _softmax.make_softmax(rows, p + 1, problem.classes), np.zeros(rows + GAP),
+            np.zeros(problem.classes), np.zeros((lambdas.shape[1], contrasts)), *got.values(),
         )  # fmt: skip
     else:
         factors = problem.factors if problem.factors.shape[0] == 1 else problem.factors[part]
         offset = problem.offset if problem.offset.shape[0] == 1 else problem.offset[part]
-        offset = np.ascontiguousarray(np.broadcast_to(_pad(offset, rows), (cells, rows)))
+        offset = _pad(np.broadcast_to(offset, (cells, n)), rows)
         _paths.fit_cells(
             FAMILIES[problem.family].code, designs.values, group, _pad(problem.y[part], rows), weights,
             offset, folds, factors, base, settings.standardise, settings.alpha, lambdas[part], settings.ratio,
             settings.absolute, settings.tolerance, settings.max_iterations, n, _elastic.make_work(rows, p),
-            np.zeros(rows), np.zeros(lambdas.shape[1]), np.zeros((lambdas.shape[1], p)), *got.values(),
+            np.zeros(rows + GAP), np.zeros(lambdas.shape[1]), np.zeros((lambdas.shape[1], p)), *got.values(),
         )  # fmt: skip
     for prefix in ("", "fold_"):
         _to_units_of_x(got[f"{prefix}intercept"], got[f"{prefix}coef"], designs, group)

@@ -24,6 +24,7 @@ __getattr__, __dir__, __all__ = attach(
         "open_hindcast": "layouts",
         "open_reference": "layouts",
         "read_table": "tables",
+        "standard_units": "units",
         "standardise": "cf",
         "write_netcdf": "write",
         "write_table": "tables",

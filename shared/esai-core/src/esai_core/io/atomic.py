@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from esai_core.errors import EsaiError, from_os_error
+from esai_core.errors import from_os_error
 
 LITTLE = 1 << 20
 
@@ -54,13 +55,12 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         _flush(temporary)
         _replace(temporary, target, folder)
         _flush(target.parent, files=False)
-    except OSError as error:
-        raise from_os_error(error, path=target) from error
-    except RuntimeError as error:  # the NetCDF library reports a full disk as "HDF error"
+    except (OSError, RuntimeError) as error:
+        # the NetCDF library reports a full disk as "HDF error" or even "Permission denied"
         if shutil.disk_usage(target.parent).free < LITTLE:
-            raise EsaiError(
-                "the disk is full", where=target, remedy="free some space or choose another place"
-            ) from error
+            raise from_os_error(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), path=target) from error
+        if isinstance(error, OSError):
+            raise from_os_error(error, path=target) from error
         raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)

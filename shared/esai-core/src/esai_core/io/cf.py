@@ -62,15 +62,13 @@ def rename_coordinates(ds: xr.Dataset, *, where: str | None = None) -> xr.Datase
         role = _role(ds, name)
         if role:
             found.setdefault(role, []).append(name)
-    renames: dict[Hashable, Hashable] = {}
-    for role, options in found.items():
-        best = _choose(ds, role, options)
-        if best is not None and best != role:
-            if role in ds.variables or role in ds.dims:
-                ds = ds.drop_vars(role, errors="ignore") if role not in ds.dims else ds
-                if role in ds.dims:
-                    continue
-            renames[best] = role
+    chosen = {role: _choose(ds, role, options) for role, options in found.items()}
+    renames: dict[Hashable, str] = {n: role for role, n in chosen.items() if n is not None and n != role}
+    for role in [r for r in renames.values() if r not in renames]:
+        if role in ds.dims:  # another axis has the name already
+            renames = {n: other for n, other in renames.items() if other != role}
+        else:
+            ds = ds.drop_vars(role, errors="ignore")
     ds = ds.rename(renames)
     for name in ("latitude", "longitude"):
         if name in ds.coords and ds[name].ndim == 2:
@@ -119,8 +117,9 @@ def _choose(ds: xr.Dataset, role: str, options: list[str]) -> str | None:
     if dims:
         return dims[0]
     if role == "time":
-        # valid_time(start, lead) of a hindcast, or a scalar: kept under its own name
-        return next((n for n in options if n in ds.coords and ds[n].ndim == 1), None)
+        # a single time; valid_time(start, lead) of a hindcast is dropped later and computed again
+        scalars = [n for n in options if n in ds.coords and ds[n].ndim == 0]
+        return role if role in scalars else next(iter(scalars), None)
     if role == "lead":
         return next((n for n in options if ds[n].ndim == 0 and n.lower() not in ("step",)), None)
     return options[0]
@@ -250,18 +249,7 @@ def _ascending(ds: xr.Dataset, name: str, *, where: str | None) -> xr.Dataset:
         return ds
     if index.is_monotonic_decreasing:
         return ds.isel({name: slice(None, None, -1)})
-    order = np.argsort(np.asarray(index), kind="stable")
-    steps = np.flatnonzero(np.diff(order) != 1)
-    if steps.size == 1:  # two blocks in order, as 0..40, 348..359: cheaper than fancy indexing, and lazy
-        cut = int(steps[0]) + 1
-        start = int(order[0])
-        head = ds.isel({name: slice(start, start + cut)})
-        tail = ds.isel({name: slice(0, start)})
-        if start + cut == len(order):
-            return xr.concat(
-                [head, tail], name, data_vars="minimal", coords="minimal", compat="override", join="override"
-            )
-    return ds.isel({name: order})
+    return ds.isel({name: np.argsort(np.asarray(index), kind="stable")})
 
 
 def _normalise_attrs(ds: xr.Dataset) -> xr.Dataset:

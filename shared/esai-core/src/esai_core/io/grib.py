@@ -132,9 +132,8 @@ def _large_message(file: BinaryIO, position: int, coded: int) -> int:
     for present in (0x80, 0x40):
         if flags & present:
             at += section(at)
-    total = (coded & 0x7FFFFF) * 120
     rest = section(at)
-    return total - rest + 4 if rest < 120 else total
+    return (coded & 0x7FFFFF) * 120 - rest + 4 if rest < 120 else coded
 
 
 def _scan(path: Path, eccodes: Any) -> dict[tuple[int, str, str], dict[str, Any]]:

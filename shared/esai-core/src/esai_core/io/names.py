@@ -120,6 +120,7 @@ COORDINATES: dict[str, tuple[str, ...]] = {
         "init_time",
         "initial_time",
         "initialization_time",
+        "forecast_time",
         "start_date",
         "start_time",
         "sdate",

@@ -181,7 +181,7 @@ def _open_one(path: Path, *, variable: str | None, chunks: Chunks, standard: boo
         ds = _open_netcdf(path)
     ds.encoding["source"] = str(path)
     if variable is not None:
-        ds = ds[[find_in(ds, variable, path)]]
+        ds = ds[[names.find_variable(ds, variable, where=str(path))]]
         ds.encoding["source"] = str(path)
     if not ds.variables:
         raise InputError("the file holds no variables", where=str(path))
@@ -196,11 +196,6 @@ def rechunked(obj: Obj, chunks: Chunks) -> Obj:
     if isinstance(chunks, str):
         return obj.chunk(chunks)
     return obj.chunk({d: n for d, n in chunks.items() if d in obj.dims})
-
-
-def find_in(ds: xr.Dataset, variable: str, path: PathLike) -> str:
-    """Name of a variable in a dataset opened from `path`; see :func:`esai_core.io.find_variable`."""
-    return names.find_variable(ds, variable, where=str(path))
 
 
 def _open_netcdf(path: Path) -> xr.Dataset:
@@ -286,7 +281,9 @@ def checked(path: PathLike | None, variable: str | None = None) -> Iterator[None
     except MemoryError as error:
         raise InputError(f"not enough memory to read {variable or 'the data'}", where=str(path)) from error
     except READ_ERRORS as error:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):  # no matter of reading
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        foreign = isinstance(error, RuntimeError) and "NetCDF" not in str(error) and "HDF" not in str(error)
+        if full or foreign:  # no matter of reading
             raise
         raise _damaged(path or "input", error, variable) from error
 

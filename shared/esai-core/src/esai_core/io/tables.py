@@ -132,7 +132,7 @@ def _separator(path: Path, encoding: str, skip: Any) -> str:
 
 def _need_pyarrow(path: str | Path) -> None:
     if importlib.util.find_spec("pyarrow") is None:
-        raise UsageError("Parquet needs pyarrow", where=path, remedy="pip install pyarrow")
+        raise UsageError("Parquet needs pyarrow", where=path, remedy="pip install 'esai-core[tables]'")
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:

@@ -254,6 +254,38 @@ def check_plausible(da: xr.DataArray, kind: str, *, where: str | None = None) ->
     )
 
 
+def standard_units(
+    da: xr.DataArray, variable: str | None = None, *, where: str | None = None
+) -> xr.DataArray:
+    """Check a variable with :func:`check_plausible` and convert it to the unit that this suite works in.
+
+    Temperatures become K, pressures Pa, precipitation mm (amounts) or mm day-1 (rates); the other units are
+    those of :data:`esai_core.io.VARIABLES`. A variable that is not listed there is returned as it is.
+
+    Parameters
+    ----------
+    da : xarray.DataArray
+        Any dims; dask arrays stay lazy but for the sample that is checked.
+    variable : str, optional
+        What it is, in any spelling; by default its name.
+    where : str, optional
+        File named in errors.
+
+    Raises
+    ------
+    InputError
+        As :func:`check_plausible`.
+    """
+    entry = names.VARIABLES.get(names.canonical(variable or str(da.name)))
+    if entry is None:
+        return da
+    check_plausible(da, entry.kind, where=where)
+    target = entry.units
+    if entry.kind in ("precipitation", "water"):
+        target = "mm" if _converts(units_of(da), "m") else "mm day-1"
+    return convert_units(da, target, where=where)
+
+
 LIKELY = {
     "temperature": ("degC", "K", "degF"),
     "precipitation": ("mm", "mm day-1", "kg m-2 s-1", "m"),

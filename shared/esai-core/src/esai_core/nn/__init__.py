@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = attach(
         "Style": "blocks",
         "blocks": "blocks",
         "build": "backbones",
+        "discriminator": "discriminators",
         "layers": "layers",
         "load": "files",
         "losses": "losses",

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 __all__ = ["keras", "ops", "quiet_start"]
 
+_OURS = "ESAI_TF_QUIET"  # tells processes that we start that the level was not the user's choice
+
 _FILTER = r"""
 import re, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -28,12 +30,13 @@ def quiet_start() -> Iterator[None]:
 
     They are written by C++ before any setting is read, so file descriptor 2 goes through a small process that
     drops lines of level I and W and passes every other line on, at once: an error, even a crash, is seen.
-    Nothing is changed when the user has set ``TF_CPP_MIN_LOG_LEVEL``.
+    Nothing is changed when the user has set ``TF_CPP_MIN_LOG_LEVEL``, or when TensorFlow is there already.
     """
-    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+    chosen = "TF_CPP_MIN_LOG_LEVEL" in os.environ and _OURS not in os.environ
+    if chosen or "tensorflow" in sys.modules:
         yield
         return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+    os.environ["TF_CPP_MIN_LOG_LEVEL"], os.environ[_OURS] = "2", "1"
     sys.stderr.flush()
     saved = os.dup(2)
     try:

@@ -13,7 +13,7 @@ from esai_core.nn._keras import keras
 from esai_core.nn.blocks import Style
 from esai_core.nn.recurrent import ConvLSTM
 
-__all__ = ["BACKBONES", "build"]
+__all__ = ["BACKBONES", "append_fixed", "build"]
 
 L = keras.layers
 
@@ -24,7 +24,8 @@ def _chain(block: Block) -> Callable[..., Any]:
     """Make a trunk of a convolution and `depth` equal blocks."""
 
     def trunk(x: Any, vector: Any | None, *, width: int, depth: int, style: Style) -> Any:
-        x = blocks.conv(x, width, kernel=style.kernel, padding=style.padding)
+        bias = style.norm != "batch"  # which would take it out again
+        x = blocks.conv(x, width, kernel=style.kernel, padding=style.padding, use_bias=bias)
         for _ in range(depth):
             x = block(x, width, vector, style=style)
         return x
@@ -161,7 +162,7 @@ def build(
     x = inputs["fields"]
     if window:
         x = ConvLSTM(width, kernel=kernel, padding=padding)(x)
-    x = _append(x, static_coarse)
+    x = append_fixed(x, static_coarse)
     x = BACKBONES[name](x, vector, width=width, depth=depth, style=style)
     if factor > 1:
         x = blocks.upsample(x, width, factor=factor, method=upsampling, node=node, style=style)
@@ -169,7 +170,7 @@ def build(
         if fine is not None:
             inputs["fine"] = keras.Input(tuple(fine), name="fine")
             x = L.Concatenate()([x, inputs["fine"]])
-        x = blocks.conv_block(_append(x, static), width, vector, style=style)
+        x = blocks.conv_block(append_fixed(x, static), width, vector, style=style)
     y = _head(x, outputs, localised=localised, bias=bias)
     if baseline:
         inputs["baseline"] = keras.Input(tuple(y.shape[1:]), name="baseline")
@@ -183,7 +184,8 @@ def _check_sizes(**sizes: int) -> None:
             raise UsageError("a network needs a positive size", where=f"{key} = {value}")
 
 
-def _append(x: Any, fixed: np.ndarray | None) -> Any:
+def append_fixed(x: Any, fixed: np.ndarray | None) -> Any:
+    """Append fixed fields to the channels of features, where there are any."""
     if fixed is None:
         return x
     layer = layers.Constant(np.shape(fixed))

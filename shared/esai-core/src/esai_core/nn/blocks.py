@@ -109,6 +109,12 @@ def conv(
     return L.Conv2D(filters, kernel, padding=mode, **options)(x)
 
 
+def _conv_norm(x: Any, filters: int, style: Style) -> Any:
+    """Convolve and normalise; a bias before a batch norm would have no gradient but rounding errors."""
+    bias = style.norm != "batch"
+    return _norm(conv(x, filters, kernel=style.kernel, padding=style.padding, use_bias=bias), style.norm)
+
+
 def _end(x: Any, vector: Any | None, style: Style) -> Any:
     """Condition, attend and drop at the end of a block."""
     if vector is not None:
@@ -123,17 +129,16 @@ def _end(x: Any, vector: Any | None, style: Style) -> Any:
 
 def conv_block(x: Any, filters: int, vector: Any | None = None, *, style: Style) -> Any:
     """Convolution, norm, activation; conditioned on `vector` (batch, n) where one is given."""
-    x = conv(x, filters, kernel=style.kernel, padding=style.padding)
-    x = L.Activation(style.activation)(_norm(x, style.norm))
+    x = _conv_norm(x, filters, style)
+    x = L.Activation(style.activation)(x)
     return _end(x, vector, style)
 
 
 def residual_block(x: Any, filters: int, vector: Any | None = None, *, style: Style) -> Any:
     """Two convolutions added to the input (He et al., 2016; without norm: EDSR, Lim et al., 2017)."""
     skip = x if x.shape[-1] == filters else conv(x, filters, kernel=1)
-    y = conv(x, filters, kernel=style.kernel, padding=style.padding)
-    y = L.Activation(style.activation)(_norm(y, style.norm))
-    y = _norm(conv(y, filters, kernel=style.kernel, padding=style.padding), style.norm)
+    y = L.Activation(style.activation)(_conv_norm(x, filters, style))
+    y = _conv_norm(y, filters, style)
     return L.Add()([skip, _end(y, vector, style)])
 
 
@@ -142,8 +147,8 @@ def dense_block(x: Any, filters: int, vector: Any | None = None, *, style: Style
     features = [x]
     for _ in range(growth):
         seen = L.Concatenate()(features) if len(features) > 1 else features[0]
-        y = conv(seen, max(filters // growth, 1), kernel=style.kernel, padding=style.padding)
-        features.append(L.Activation(style.activation)(_norm(y, style.norm)))
+        y = _conv_norm(seen, max(filters // growth, 1), style)
+        features.append(L.Activation(style.activation)(y))
     y = conv(L.Concatenate()(features), filters, kernel=1)
     return _end(y, vector, style)
 

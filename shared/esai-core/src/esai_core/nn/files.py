@@ -7,12 +7,19 @@ from pathlib import Path
 
 from esai_core.errors import InputError, UsageError
 from esai_core.io.atomic import atomic_path
-from esai_core.nn import backbones, blocks, layers, members, recurrent
+from esai_core.nn import backbones, blocks, discriminators, layers, members, recurrent
 from esai_core.nn._keras import keras
 
 __all__ = ["load", "save"]
 
-_LAYERS = (backbones, blocks, layers, members, recurrent)  # imported so that their layers are registered
+_LAYERS = (
+    backbones,
+    blocks,
+    discriminators,
+    layers,
+    members,
+    recurrent,
+)  # imported so that their layers are registered
 
 
 def save(model: keras.Model, path: str | Path) -> None:

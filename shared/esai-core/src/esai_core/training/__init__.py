@@ -7,12 +7,15 @@ from esai_core._lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
+        "Adversary": "adversarial",
         "Arrays": "data",
         "History": "history",
         "Interrupted": "signals",
         "Source": "data",
+        "Stream": "streams",
         "TrainConfig": "config",
         "fit": "loop",
+        "make_strategy": "strategies",
         "predict": "inference",
         "predict_batches": "inference",
         "scope": "loop",

@@ -149,10 +149,11 @@ class Plan:
         place = np.arange(steps)[:, None] * self.batch_size + np.arange(rows)[None]
         real = (np.arange(rows) < self.batch_size)[None] & (place < n)
         weights = real / (n if mean_over_all else real.sum(1, keepdims=True))
-        shape = (steps, self.replicas, self.share)
+        # Row p goes to replica p % replicas: a source that takes turns between its chunks can rely on it.
+        shape = (steps, self.share, self.replicas)
         mine = slice(self.first, self.first + self.count)
-        numbers = order[place % n].astype("int64").reshape(shape)[:, mine]
-        return numbers, weights.astype("float32").reshape(shape)[:, mine]
+        numbers, weights = (x.reshape(shape).swapaxes(1, 2)[:, mine] for x in (order[place % n], weights))
+        return numbers.astype("int64"), weights.astype("float32")
 
 
 def make_dataset(
@@ -211,7 +212,7 @@ def make_dataset(
     dataset = indices.map(load, num_parallel_calls=parallel, deterministic=None if parallel is None else True)
     if augment is not None:
         dataset = _augmented(dataset, augment, seed, first_step * plan.count)
-    return dataset.prefetch(2 * plan.count)
+    return dataset.prefetch((2 if parallel else 6) * plan.count)
 
 
 def _reader(source: Source) -> tuple[Callable[[Any], Any], int | None]:
@@ -219,7 +220,9 @@ def _reader(source: Source) -> tuple[Callable[[Any], Any], int | None]:
     import tensorflow as tf
 
     sample = tree.map_structure(_plain, source.read(np.zeros(1, "int64")))
-    if isinstance(source, Arrays):
+    if isinstance(source, Arrays) and not any(
+        isinstance(x, np.memmap) for x in tree.flatten(source.examples)
+    ):
         with tf.device("CPU:0"):
             tensors = tree.map_structure(lambda leaf: tf.convert_to_tensor(_plain(leaf)), source.examples)
         return lambda numbers: tree.map_structure(lambda leaf: tf.gather(leaf, numbers), tensors), 2

@@ -13,7 +13,7 @@ import numpy as np
 from esai_core.errors import EsaiError, InputError, from_os_error
 from esai_core.io.atomic import atomic_path
 
-__all__ = ["collect", "read_checkpoint", "restore", "spread", "write_checkpoint"]
+__all__ = ["collect", "read_checkpoint", "restore", "spread", "value_of", "write_checkpoint"]
 
 _META = "__meta__"
 
@@ -93,8 +93,12 @@ def collect(arrays: Mapping[str, np.ndarray], kind: str) -> list[np.ndarray]:
 
 def spread(variables: list[Any], kind: str) -> dict[str, np.ndarray]:
     """Name the values of variables (or arrays) ``kind/0``, ``kind/1``..."""
-    return {f"{kind}/{number}": _value(variable) for number, variable in enumerate(variables)}
+    return {f"{kind}/{number}": value_of(variable) for number, variable in enumerate(variables)}
 
 
-def _value(variable: Any) -> np.ndarray:
-    return variable if isinstance(variable, np.ndarray) else variable.numpy()
+def value_of(variable: Any) -> np.ndarray:
+    """Give the value of a Keras or TensorFlow variable, under any strategy, or of an array."""
+    if isinstance(variable, np.ndarray):
+        return variable
+    inner = getattr(variable, "value", None)  # a Keras variable has one; that of TensorFlow's is a method
+    return (variable if inner is None or callable(inner) else inner).numpy()

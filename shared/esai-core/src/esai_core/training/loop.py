@@ -7,35 +7,41 @@ the step: gradients of the per-example loss summed and divided by the global bat
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
-import math
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from esai_core.errors import EsaiError, UsageError
+from esai_core.errors import UsageError
 from esai_core.nn._keras import keras, quiet_start
-from esai_core.progress import track
 from esai_core.training.config import TrainConfig
-from esai_core.training.data import Plan, Source, as_source, make_dataset
+from esai_core.training.data import Source, as_source
+from esai_core.training.files import value_of
 from esai_core.training.history import History
+from esai_core.training.launch import count_slurm_tasks, fit_with_workers
 from esai_core.training.schedule import make_optimizer
-from esai_core.training.signals import Interrupted, StopRequest
+from esai_core.training.signals import StopRequest
 from esai_core.training.state import CHECKPOINT, State
+from esai_core.training.strategies import cluster_from_environment, is_chief, make_strategy
 
 with quiet_start():
     import tensorflow as tf
 
-    from esai_core.training.steps import make_train_steps, make_validate_step
+    from esai_core.training.adversarial import (
+        Adversary,
+        adversarial_update,
+        check_adversary,
+        make_discriminator_optimizer,
+    )
+    from esai_core.training.epochs import Epochs, plan_for
+    from esai_core.training.steps import supervised_update
 
 __all__ = ["fit", "scope"]
 
 log = logging.getLogger(__name__)
-
-_CHUNK_SECONDS = 0.5  # how long the loop may run without looking up (for signals, for a loss that is NaN)
 
 
 @contextlib.contextmanager
@@ -72,6 +78,8 @@ def fit(
     strategy: Any | None = None,
     metrics: Mapping[str, Callable[[Any, Any], Any]] | None = None,
     augment: Callable[..., tuple] | None = None,
+    workers: int | None = None,
+    adversary: Adversary | None = None,
 ) -> History:
     """Train a model.
 
@@ -93,12 +101,18 @@ def fit(
         Go on from the checkpoint in `folder` if there is one. On the same machine the result is that of the
         uninterrupted run to the bit.
     strategy : tf.distribute.Strategy, optional
-        The current one by default (one device).
+        The one in scope by default, else what the environment asks for: `make_strategy`.
     metrics : mapping of str to callable
         Further ``metric(target, prediction) -> (batch,)`` of the validation examples, for the history.
     augment : callable, optional
         ``augment(inputs, targets, seed) -> (inputs, targets)`` on one training example, in TensorFlow
         operations that take `seed` (``tf.random.stateless_...``).
+    workers : int, optional
+        Worker processes on this host, which share each batch. By default the tasks of the Slurm allocation,
+        in its batch script; elsewhere this process trains alone (or with others, if ``TF_CONFIG`` says so).
+    adversary : Adversary, optional
+        Train against a discriminator too. The history then has ``pixel_loss`` and ``discriminator_loss``, and
+        the last weights are kept: the validation loss, that of `loss` alone, does not see what is gained.
 
     Returns
     -------
@@ -114,35 +128,71 @@ def fit(
     Interrupted
         After SIGINT or SIGTERM, once a checkpoint is written.
     """
-    strategy = strategy or tf.distribute.get_strategy()
     source = as_source(train)
     held_out = None if validate is None else as_source(validate)
     if config.patience is not None and held_out is None:
         raise UsageError("patience needs validation data", where=f"patience = {config.patience}")
     folder = Path(folder)
+    tasks = count_slurm_tasks() if workers is None and strategy is None and not _has_cluster() else 0
+    if max(workers or 1, tasks) > 1:
+        return _with_workers(
+            model,
+            source,
+            held_out,
+            loss=loss,
+            config=config,
+            folder=folder,
+            resume=resume,
+            workers=workers or tasks,
+            slurm=not workers,
+            metrics=metrics,
+            augment=augment,
+            adversary=adversary,
+        )
+    strategy = strategy or _strategy()
     folder.mkdir(parents=True, exist_ok=True)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
-    plan = _plan(strategy, config)
-    per_epoch = plan.steps(len(source))
+    per_epoch = plan_for(strategy, config).steps(len(source))
     with scope(config, strategy):
         trained = _in_scope(model, strategy, config)
         optimizer = make_optimizer(config, per_epoch * config.epochs)
         optimizer.build(trained.trainable_variables)
         averages = _averages(trained) if config.ema else []
+        parts = (trained, loss, optimizer, averages, config)
+        replicas = strategy.num_replicas_in_sync
+        opposed: list = []
+        names: tuple[str, ...] = ("loss",)
+        if adversary is None:
+            update = supervised_update(*parts, replicas)
+        else:
+            keras.utils.set_random_seed(config.seed + 1)
+            discriminator = _in_scope(adversary.discriminator, strategy, config)
+            check_adversary(trained, discriminator, config)
+            judge = make_discriminator_optimizer(adversary)
+            judge.build(discriminator.trainable_variables)
+            update = adversarial_update(*parts, adversary, discriminator, judge, replicas)
+            names = ("loss", "pixel_loss", "discriminator_loss")
+            opposed = [*discriminator.variables, *judge.variables]
     state = State(
         model=trained,
         optimizer=optimizer,
         averages=averages,
+        opposed=opposed,
+        names=names,
         config=config,
         path=folder / CHECKPOINT,
         examples=len(source),
         per_epoch=per_epoch,
+        chief=is_chief(strategy),
+        keep_best=adversary is None,
     )
-    run = _Run(state, strategy, plan, loss, metrics or {}, source, held_out, augment)
+    scores = {"val_loss": loss} | {f"val_{name}": score for name, score in (metrics or {}).items()}
+    run = Epochs(state, strategy, update, scores, source, held_out, augment)
     if resume and state.path.exists():
         state.load()
         log.info("resumed at epoch %d, step %d", state.epoch, state.step)
+    _separate_seeds(trained, strategy)
     with StopRequest() as stop, _expect_retracing():
         run.train(stop)
     state.finish()
@@ -150,6 +200,35 @@ def fit(
         model.set_weights(trained.get_weights())
         trained = model
     return History(state.rows, state.best_epoch, state.stopped, trained)
+
+
+def _has_cluster() -> bool:
+    return tf.distribute.has_strategy() or cluster_from_environment() is not None
+
+
+def _with_workers(model: Any, source: Source, held_out: Source | None, **options: Any) -> History:
+    """Build the model here, so that it starts the same with any number of workers, and train it elsewhere."""
+    if tf.distribute.has_strategy():
+        raise UsageError("worker processes and a strategy in scope", remedy="give one of them")
+    if not options["slurm"] and tf.config.list_physical_devices("GPU"):
+        raise UsageError(
+            f"--workers {options['workers']} on a host with GPUs",
+            remedy="leave it out: one process uses all GPUs of its host",
+        )
+    if not isinstance(model, keras.Model):
+        with scope(options["config"]):
+            model = model()
+    opponent = options["adversary"]
+    if opponent is not None and not isinstance(opponent.discriminator, keras.Model):
+        with scope(options["config"]):
+            keras.utils.set_random_seed(options["config"].seed + 1)
+            options["adversary"] = dataclasses.replace(opponent, discriminator=opponent.discriminator())
+    return fit_with_workers(model, source, held_out, **options)
+
+
+def _strategy() -> Any:
+    """Give the strategy that is in scope, else the one that the environment asks for."""
+    return tf.distribute.get_strategy() if tf.distribute.has_strategy() else make_strategy()
 
 
 @contextlib.contextmanager
@@ -167,11 +246,13 @@ def _expect_retracing() -> Iterator[None]:
         logger.removeFilter(keep)
 
 
-def _plan(strategy: Any, config: TrainConfig) -> Plan:
-    replicas = strategy.num_replicas_in_sync
-    return Plan(
-        batch_size=config.batch_size, replicas=replicas, parts=config.accumulate_steps, count=replicas
-    )
+def _separate_seeds(model: keras.Model, strategy: Any) -> None:
+    """Give the dropout of each worker process numbers of its own; checkpoints hold those of the chief."""
+    resolver = strategy.cluster_resolver
+    index = (resolver.task_id or 0) if resolver is not None and not is_chief(strategy) else 0
+    for variable in model.variables if index else ():
+        if variable.path.endswith("seed_generator_state"):
+            variable.assign(value_of(variable) + np.array([7919 * index, 0], "uint32"))
 
 
 def _in_scope(model: Any, strategy: Any, config: TrainConfig) -> keras.Model:
@@ -201,104 +282,3 @@ def _averages(model: keras.Model) -> list:
         )
         for variable in model.trainable_variables
     ]
-
-
-class _Run:
-    """The loop over epochs, and what it needs at hand."""
-
-    def __init__(
-        self,
-        state: State,
-        strategy: Any,
-        plan: Plan,
-        loss: Callable[[Any, Any], Any],
-        metrics: Mapping[str, Callable[[Any, Any], Any]],
-        source: Source,
-        held_out: Source | None,
-        augment: Callable[..., tuple] | None,
-    ) -> None:
-        self.state, self.strategy, self.plan, self.source, self.held_out = (
-            state,
-            strategy,
-            plan,
-            source,
-            held_out,
-        )
-        self.augment = augment
-        self.scores = {"val_loss": loss} | {f"val_{name}": score for name, score in metrics.items()}
-        self.steps = make_train_steps(
-            state.model, loss, state.optimizer, state.averages, state.config, strategy
-        )
-        if held_out is not None:
-            self.validate_step = make_validate_step(state.model, self.scores, strategy)
-            self.validation = self._distribute(held_out, shuffle=False)
-
-    def _distribute(self, source: Source, **options: Any) -> Any:
-        def pipeline(context: Any) -> Any:
-            return make_dataset(source, self.plan, **options)
-
-        return self.strategy.distribute_datasets_from_function(pipeline)
-
-    def train(self, stop: StopRequest) -> None:
-        """Train until the last epoch, or until patience or a signal ends it."""
-        state = self.state
-        config = state.config
-        if state.finished:
-            return
-        if not state.rows:
-            state.end_epoch(self.validate(), 0.0)
-        data = iter(
-            self._distribute(
-                self.source,
-                seed=config.seed,
-                epochs=config.epochs,
-                first_step=state.step,
-                augment=self.augment,
-            )
-        )
-        for _ in track(range(state.epoch, config.epochs), config.epochs - state.epoch, "training"):
-            start = time.perf_counter()
-            for losses in self._epoch(data, stop):
-                state.take(losses)
-                if stop.name is not None:
-                    state.save()
-                    raise Interrupted(
-                        f"{stop.name} at step {state.step}; a checkpoint was written: go on with --resume"
-                    )
-                if config.checkpoint_every and state.due():
-                    state.save()
-            state.end_epoch(self.validate(), time.perf_counter() - start)
-            if not config.checkpoint_every:
-                state.save()
-            if state.stopped:
-                return
-
-    def _epoch(self, data: Any, stop: StopRequest) -> Iterator[np.ndarray]:
-        """Go through the rest of an epoch in chunks of steps, each about half a second long."""
-        state = self.state
-        end = (state.epoch + 1) * state.per_epoch
-        chunk = 1
-        while state.step < end:
-            count = min(chunk, end - state.step, state.until_due())
-            start = time.perf_counter()
-            yield np.asarray(self.steps(data, tf.constant(count)))
-            seconds = time.perf_counter() - start
-            chunk = max(1, min(2 * count, int(count * _CHUNK_SECONDS / max(seconds, 1e-6))))
-
-    def validate(self) -> dict[str, float]:
-        """Score the validation data with the weights that would be kept."""
-        if self.held_out is None:
-            return {"val_loss": math.nan}
-        with self.state.averaged():
-            data = iter(self.validation)
-            sums = np.sum(
-                [self.validate_step(data) for _ in range(self.plan.steps(len(self.held_out)))], axis=0
-            )
-        values = dict(zip(self.scores, map(float, sums), strict=True))
-        if not math.isfinite(values["val_loss"]):
-            raise EsaiError(
-                f"the validation loss is {values['val_loss']}",
-                where=f"epoch {self.state.epoch}",
-                remedy="look for missing or huge values in the validation data, or lower learning_rate",
-            )
-        return values

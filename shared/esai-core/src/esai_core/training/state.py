@@ -13,7 +13,7 @@ import numpy as np
 from esai_core.errors import EsaiError, UsageError
 from esai_core.nn._keras import keras
 from esai_core.training.config import TrainConfig
-from esai_core.training.files import collect, read_checkpoint, restore, spread, write_checkpoint
+from esai_core.training.files import collect, read_checkpoint, restore, spread, value_of, write_checkpoint
 
 __all__ = ["CHECKPOINT", "State"]
 
@@ -30,8 +30,8 @@ class State:
     ----------
     step, epoch : int
         Steps and whole epochs done.
-    losses : list of float
-        Losses of the steps of the epoch that is going on.
+    losses : list of list of float
+        Losses (`names`) of the steps of the epoch that is going on.
     rows : list of dict
         The history so far.
     """
@@ -46,13 +46,16 @@ class State:
         path: Path,
         examples: int,
         per_epoch: int,
+        opposed: list,
+        names: tuple[str, ...] = ("loss",),
         chief: bool = True,
+        keep_best: bool = True,
     ) -> None:
         self.model, self.optimizer, self.averages = model, optimizer, averages
         self.config, self.path, self.examples, self.per_epoch = config, path, examples, per_epoch
-        self.chief = chief
+        self.opposed, self.names, self.chief, self.keep_best = opposed, names, chief, keep_best
         self.step = 0
-        self.losses: list[float] = []
+        self.losses: list[list[float]] = []
         self.rows: list[dict[str, float]] = []
         self.best: list[np.ndarray] = []
         self.best_epoch: int | None = None
@@ -86,25 +89,26 @@ class State:
         EsaiError
             If one is not finite.
         """
-        bad = np.flatnonzero(~np.isfinite(losses))
+        bad = np.flatnonzero(~np.isfinite(losses).all(axis=1))
         if len(bad):
             raise EsaiError(
-                f"the training loss became {losses[bad[0]]}",
+                f"the training loss became {losses[bad[0]][~np.isfinite(losses[bad[0]])][0]}",
                 where=f"epoch {self.epoch + 1}, step {self.step + int(bad[0]) + 1}",
                 remedy="look for missing or huge values in the inputs, lower learning_rate, or set clip_norm",
             )
-        self.losses += map(float, losses)
+        self.losses += losses.astype(float).tolist()
         self.step += len(losses)
 
     def end_epoch(self, scores: dict[str, float], seconds: float) -> None:
         """Add a row to the history, keep the weights if they are the best, see whether patience is over."""
-        loss = self._mean_loss() if self.losses else math.nan
+        means = self._mean_losses() if self.losses else [math.nan] * len(self.names)
+        loss, *more = zip(self.names, means, strict=True)
         number = len(self.rows)
-        rate = float(self.optimizer.learning_rate)
-        row = {"epoch": number, "step": self.step, "loss": loss, **scores, "lr": rate, "seconds": seconds}
-        self.rows.append(row)
+        rate = float(value_of(self.optimizer.learning_rate))
+        row = {"epoch": number, "step": self.step, **dict([loss]), **scores, **dict(more), "lr": rate}
+        self.rows.append({**row, "seconds": seconds})
         self.losses = []
-        if not math.isnan(scores["val_loss"]):
+        if self.keep_best and not math.isnan(scores["val_loss"]):
             best = math.inf if self.best_epoch is None else self.rows[self.best_epoch]["val_loss"]
             if scores["val_loss"] < best - (self.config.min_delta if self.best_epoch is not None else 0.0):
                 self.best_epoch = number
@@ -114,11 +118,11 @@ class State:
         if self.chief:
             self._history().write(self.path.with_name(HISTORY))
 
-    def _mean_loss(self) -> float:
-        """Mean over the examples of the epoch; its last step may hold fewer."""
+    def _mean_losses(self) -> list[float]:
+        """Average over the examples of the epoch; its last step may hold fewer."""
         counts = np.full(self.per_epoch, float(self.config.batch_size))
         counts[-1] = self.examples - counts[:-1].sum()
-        return float(np.average(self.losses, weights=counts))
+        return [float(mean) for mean in np.average(np.array(self.losses), axis=0, weights=counts)]
 
     def _history(self) -> Any:
         from esai_core.training.history import History
@@ -128,7 +132,7 @@ class State:
     def _kept(self) -> list[np.ndarray]:
         """Give the weights that would be kept now: the moving averages where there are any."""
         with self.averaged():
-            return self.model.get_weights()
+            return [value_of(weight) for weight in self.model.weights]
 
     @contextlib.contextmanager
     def averaged(self) -> Iterator[None]:
@@ -137,9 +141,9 @@ class State:
             yield
             return
         variables = self.model.trainable_variables
-        raw = [variable.numpy() for variable in variables]
+        raw = [value_of(variable) for variable in variables]
         for variable, average in zip(variables, self.averages, strict=True):
-            variable.assign(average.numpy())
+            variable.assign(value_of(average))
         try:
             yield
         finally:
@@ -152,7 +156,7 @@ class State:
             self.model.set_weights(self.best)
         elif self.averages:
             for variable, average in zip(self.model.trainable_variables, self.averages, strict=True):
-                variable.assign(average.numpy())
+                variable.assign(value_of(average))
 
     def save(self) -> None:
         """Write the checkpoint (the chief only)."""
@@ -164,6 +168,7 @@ class State:
             | spread(self.optimizer.variables, "optimizer")
             | spread(self.averages, "average")
             | spread(self.best, "best")
+            | spread(self.opposed, "opposed")
         )
         meta = {
             "version": 1,
@@ -190,6 +195,7 @@ class State:
         restore(self.model.variables, arrays, "model", where=self.path)
         restore(self.optimizer.variables, arrays, "optimizer", where=self.path)
         restore(self.averages, arrays, "average", where=self.path)
+        restore(self.opposed, arrays, "opposed", where=self.path)
         self.best = collect(arrays, "best")
         self.step = self.saved_step = meta["step"]
         self.losses, self.rows = meta["losses"], meta["rows"]

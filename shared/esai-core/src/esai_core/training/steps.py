@@ -10,9 +10,18 @@ import tensorflow as tf
 from esai_core.nn._keras import keras
 from esai_core.training.config import TrainConfig
 
-__all__ = ["make_train_steps", "make_validate_step", "replica_gradients"]
+__all__ = [
+    "Update",
+    "apply_gradients",
+    "make_train_steps",
+    "make_validate_step",
+    "replica_gradients",
+    "supervised_update",
+]
 
 tree = keras.tree
+
+Update = Callable[[Any, Any, Any], Any]
 
 
 def replica_gradients(
@@ -46,52 +55,68 @@ def _split(batch: tuple, parts: int) -> list[tuple]:
     return [tree.pack_sequence_as(batch, [leaf[part] for leaf in leaves]) for part in range(parts)]
 
 
-def make_train_steps(
+def apply_gradients(
+    model: keras.Model, optimizer: Any, averages: list, gradients: list, config: TrainConfig, replicas: int
+) -> None:
+    """Clip, step, and move the averages along: inside a replica, with its part of the global gradient."""
+    if config.clip_norm is not None:
+        gradients = _clip_global(gradients, config.clip_norm, replicas)
+    optimizer.apply(gradients, model.trainable_variables)
+    momentum = config.ema or 0.0
+    for average, variable in zip(averages, model.trainable_variables, strict=bool(averages)):
+        average.assign(momentum * average + (1.0 - momentum) * variable.value)
+
+
+def supervised_update(
     model: keras.Model,
     loss: Callable[[Any, Any], Any],
     optimizer: Any,
     averages: list,
     config: TrainConfig,
-    strategy: Any,
-) -> Callable[[Any, Any], Any]:
-    """Make the function ``(iterator, count) -> losses`` that trains for `count` steps.
+    replicas: int,
+) -> Update:
+    """Make the step of one replica: ``(inputs, targets, weights) -> (1,)``, its part of the loss."""
+
+    def update(inputs: Any, targets: Any, weights: Any) -> Any:
+        batch = (inputs, targets, weights)
+        value, gradients = replica_gradients(
+            model, loss, batch, parts=config.accumulate_steps, replicas=replicas
+        )
+        apply_gradients(model, optimizer, averages, gradients, config, replicas)
+        return tf.stack([value])
+
+    return update
+
+
+def make_train_steps(update: Update, width: int, strategy: Any) -> Callable[[Any, Any, Any], tuple[Any, Any]]:
+    """Make the function ``(iterator, count, stop) -> (losses, stop)`` that trains for `count` steps.
 
     Parameters
     ----------
-    model, loss, optimizer
-        What is trained, in the scope of `strategy`.
-    averages : list of tf.Variable
-        Moving averages of the trainable weights; empty for none.
-    config : TrainConfig
+    update : callable
+        The step of one replica: ``(inputs, targets, weights) -> (width,)``.
+    width : int
+        Losses that a step gives.
     strategy : tf.distribute.Strategy
 
     Returns
     -------
     callable
-        The losses are the means over the global batches, float32 of shape (count,).
+        The losses are the means over the global batches, float32 of shape (count, width). `stop` is 1 where
+        this process was asked to stop; the result is above 0 where any of the workers was.
     """
-    replicas = strategy.num_replicas_in_sync
-    momentum = config.ema or 0.0
-
-    def replica_step(inputs: Any, targets: Any, weights: Any) -> Any:
-        batch = (inputs, targets, weights)
-        value, gradients = replica_gradients(
-            model, loss, batch, parts=config.accumulate_steps, replicas=replicas
-        )
-        if config.clip_norm is not None:
-            gradients = _clip_global(gradients, config.clip_norm, replicas)
-        optimizer.apply(gradients, model.trainable_variables)
-        for average, variable in zip(averages, model.trainable_variables, strict=bool(averages)):
-            average.assign(momentum * average + (1.0 - momentum) * variable.value)
-        return value
 
     @tf.function(jit_compile=False)
-    def run(iterator: Any, count: Any) -> Any:
-        losses = tf.TensorArray(tf.float32, size=count)
+    def run(iterator: Any, count: Any, stop: Any) -> tuple[Any, Any]:
+        def step_and_stop(inputs: Any, targets: Any, weights: Any) -> Any:
+            return tf.concat([update(inputs, targets, weights), [stop]], axis=0)
+
+        sums = tf.TensorArray(tf.float32, size=count, element_shape=(width + 1,))
         for step in tf.range(count):
-            values = strategy.run(replica_step, args=next(iterator))
-            losses = losses.write(step, strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None))
-        return losses.stack()
+            values = strategy.run(step_and_stop, args=next(iterator))
+            sums = sums.write(step, strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None))
+        result = sums.stack()
+        return result[:, :-1], result[-1, -1]
 
     return run
 

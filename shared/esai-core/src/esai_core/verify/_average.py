@@ -10,6 +10,7 @@ import xarray as xr
 
 from esai_core.align import aligned, as_array, spelled_dims
 from esai_core.errors import InputError, UsageError
+from esai_core.verify._sums import ERROR, mean_error
 
 #: A dimension, several, or None for all of them.
 Dims = Hashable | Iterable[Hashable] | None
@@ -28,17 +29,20 @@ def over(array: xr.DataArray, dim: Dims) -> list[Hashable]:
 
 def mean(score: xr.DataArray, dim: Dims, weights: xr.DataArray | None) -> xr.DataArray:
     """Return the weighted mean of `score` over `dim`, NaN left out; NaN where nothing is left."""
-    dims = over(score, dim)
-    if not dims and weights is None:
+    if weights is None and not over(score, dim):
         return score
-    there = score.notnull()
-    if weights is None:
-        total, size = score.sum(dims, skipna=True, dtype=np.float64), there.sum(dims, dtype=np.float64)
-    else:
-        weights = checked_weights(score, weights)
-        total = (score * weights).sum(dims, skipna=True, dtype=np.float64)
-        size = (there * weights).sum(dims, dtype=np.float64)
-    return total / size.where(size > 0)
+    return mean_power(score, xr.DataArray(0.0), ERROR, dim, weights)
+
+
+def mean_power(
+    forecast: xr.DataArray, observed: xr.DataArray, power: int, dim: Dims, weights: xr.DataArray | None
+) -> xr.DataArray:
+    """Return the weighted mean over `dim` of the error, its absolute value or its square (see `_sums`).
+
+    `observed` is aligned with `forecast`. The result is NaN where no pair without NaN is left.
+    """
+    weights = xr.DataArray(1.0) if weights is None else checked_weights(forecast, weights)
+    return mean_error(forecast, observed, dims=over(forecast, dim), weights=weights, power=power)
 
 
 def checked_weights(score: xr.DataArray, weights: Any) -> xr.DataArray:

@@ -15,7 +15,8 @@ from scipy.special import xlogy
 
 from esai_core.align import aligned, as_array, each
 from esai_core.errors import InputError, UsageError
-from esai_core.verify._average import Dims, mean
+from esai_core.verify._average import Dims, mean, mean_power
+from esai_core.verify._sums import ABSOLUTE, ERROR, SQUARED
 
 
 def error(forecast: xr.DataArray, observed: xr.DataArray) -> xr.DataArray:
@@ -57,14 +58,22 @@ def bias(
     InputError
         If coordinates or units differ, or weights are negative or missing.
     """
-    return mean(error(forecast, observed), dim, weights)
+    return _mean(forecast, observed, ERROR, dim, weights)
+
+
+def _mean(
+    forecast: xr.DataArray, observed: xr.DataArray, power: int, dim: Dims, weights: xr.DataArray | None
+) -> xr.DataArray:
+    forecast, observed = as_array(forecast, "forecast"), as_array(observed, "observed")
+    observed = aligned(forecast, observed, names=("forecast", "observed"))
+    return mean_power(forecast, observed, power, dim, weights)
 
 
 def mae(
     forecast: xr.DataArray, observed: xr.DataArray, *, dim: Dims = None, weights: xr.DataArray | None = None
 ) -> xr.DataArray:
     """Return the mean absolute error; perfect is 0. Parameters, returns and errors as in `bias`."""
-    return mean(abs(error(forecast, observed)), dim, weights)
+    return _mean(forecast, observed, ABSOLUTE, dim, weights)
 
 
 def rmse(
@@ -74,7 +83,7 @@ def rmse(
 
     Parameters, returns and errors as in `bias`.
     """
-    return mean(error(forecast, observed) ** 2, dim, weights) ** 0.5
+    return _mean(forecast, observed, SQUARED, dim, weights) ** 0.5
 
 
 def pearson_r(

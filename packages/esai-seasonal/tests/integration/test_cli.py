@@ -1,0 +1,173 @@
+"""The command line on files: steps together and one by one, the contract of the outputs, repeated runs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from esai_core.runs.digests import digest
+from esai_core.testing import assert_light_cli, run_cli
+from esai_seasonal.cli import main
+from esai_seasonal.config import TEMPLATE
+
+
+def test_help_is_light() -> None:
+    assert_light_cli("esai_seasonal")
+
+
+def test_steps_one_by_one_give_what_run_gives(toy, tmp_path: Path) -> None:
+    out = tmp_path / "steps"
+    assert run_cli(main, ["train", toy.config, "--out", out]).code == 0
+    for verb in ("predict", "evaluate", "report"):
+        done = run_cli(main, [verb, out])
+        assert done.code == 0, done.err
+    assert done.last == str(out / "report.html")
+    ours, whole = (digest(folder) for folder in (out, toy.run))
+    assert ours == whole
+
+
+def test_rerun_gives_the_same_digests(toy) -> None:
+    done = run_cli(main, ["rerun", toy.run])
+    assert done.code == 0, done.out + done.err
+
+
+def test_metrics_follow_the_contract(toy) -> None:
+    metrics = json.loads((toy.run / "metrics.json").read_text())
+    assert metrics["schema_version"] == 1
+    assert metrics["split"] == {"train": [1981, 1990], "validate": [1991, 1993], "test": [1994, 1996]}
+    assert set(metrics["scores"]) == {"raw", "climatology", "mean_bias", "eqm", "mlr"}
+    assert metrics["delivered"] in metrics["scores"]
+    for row in metrics["scores"].values():
+        assert set(row) == {"rmse", "crps", "crps_fair", "bias", "acc", "spread_skill"}
+    assert set(metrics["by_lead"]) == {"1", "2"}
+    assert set(metrics["by_month"]) == {"1", "7"}
+    assert {"open", "check", "split", "fit", "predict", "verify", "write"} <= set(metrics["timings_s"])
+
+
+def test_the_ensemble_is_cf(toy) -> None:
+    metrics = json.loads((toy.run / "metrics.json").read_text())
+    with xr.open_dataset(toy.run / "forecast.nc", engine="netcdf4") as ds:
+        assert ds.attrs["Conventions"] == "CF-1.11"
+        assert ds.attrs["method"] == metrics["delivered"]
+        assert ds["t2m"].dims == ("start", "lead", "number", "latitude", "longitude")
+        assert ds["t2m"].attrs["units"] == "K"
+        assert ds["number"].attrs["standard_name"] == "realization"
+        assert ds["start"].attrs["standard_name"] == "forecast_reference_time"
+        assert ds["valid_time"].dims == ("start", "lead")
+        assert ds.sizes["start"] == 6
+        assert set(ds["start"].dt.year.values) == {1994, 1995, 1996}
+        assert ds["t2m"].notnull().all()
+
+
+def test_scores_are_those_of_the_written_file(toy) -> None:
+    metrics = json.loads((toy.run / "metrics.json").read_text())
+    with (
+        xr.open_dataset(toy.run / "forecast.nc", engine="netcdf4") as ds,
+        xr.open_dataset(toy.folder / "reference.nc", engine="netcdf4") as reference,
+    ):
+        truth = reference["t2m"].sel(time=ds["valid_time"])
+        error = ds["t2m"].mean("number") - truth
+        weights = np.cos(np.deg2rad(ds["latitude"]))
+        rmse = float((error**2).weighted(weights).mean() ** 0.5)
+    assert metrics["scores"][metrics["delivered"]]["rmse"] == pytest.approx(rmse, rel=1e-4)
+
+
+def test_predict_new_starts_that_have_no_truth(toy, tmp_path: Path) -> None:
+    with xr.open_dataset(toy.folder / "hindcast.nc", engine="netcdf4") as ds:
+        last = ds.isel(forecast_reference_time=slice(-2, None)).load()
+    stamps = last["forecast_reference_time"].values.astype("datetime64[M]") + 12 * 20
+    wide = xr.concat([last, last + 0.1], "number").assign_coords(number=np.arange(10))  # a larger ensemble
+    wide = wide.assign_coords(forecast_reference_time=stamps.astype("datetime64[ns]"))
+    wide["t2m"].attrs["units"] = "K"
+    wide["forecastMonth"].attrs = last["forecastMonth"].attrs
+    wide.drop_encoding().to_netcdf(tmp_path / "new.nc", engine="netcdf4")
+    new = f"data.forecast={tmp_path / 'new.nc'}"
+    done = run_cli(main, ["predict", toy.run, "--out", tmp_path / "out", "--set", new])
+    assert done.code == 0, done.err
+    with xr.open_dataset(tmp_path / "out" / "forecast.nc", engine="netcdf4") as ds:
+        assert ds.sizes["start"] == 2
+        assert ds["start"].dt.year.values[-1] == 2016
+    unscored = run_cli(main, ["evaluate", tmp_path / "out"])
+    assert unscored.code == 3
+    assert "no common years" in unscored.error
+
+
+def test_static_fields_may_be_left_out_or_given(toy, tmp_path: Path) -> None:
+    more = [
+        f"data.static_fine={toy.folder / 'static_fine.nc'}",
+        f"data.static_coarse={toy.folder / 'static_coarse.nc'}",
+    ]
+    words = [w for item in more for w in ("--set", item)]
+    done = run_cli(main, ["train", toy.config, "--out", tmp_path / "with", *words])
+    assert done.code == 0, done.err
+    wrong = run_cli(
+        main,
+        [
+            "train",
+            toy.config,
+            "--out",
+            tmp_path / "x",
+            "--set",
+            f"data.static_fine={toy.folder / 'static_coarse.nc'}",
+        ],
+    )
+    assert wrong.code == 3
+    assert "another grid" in wrong.error
+
+
+def test_a_network_is_trained_saved_and_repeated(toy, tmp_path: Path) -> None:
+    words = ["--set", "model.network=true", "--set", "model.networks=1", "--set", "train.epochs=2"]
+    done = run_cli(main, ["run", toy.config, "--out", tmp_path / "net", *words])
+    assert done.code == 0, done.err
+    metrics = json.loads((tmp_path / "net" / "metrics.json").read_text())
+    assert "network" in metrics["scores"]
+    validation = metrics["selection"]["validation"]
+    assert metrics["delivered"] == min(validation, key=lambda m: validation[m]["crps"])
+    assert not list((tmp_path / "net").rglob("*.pkl"))
+    again = run_cli(main, ["rerun", tmp_path / "net"])
+    assert again.code == 0, again.out
+    text = (tmp_path / "net" / "report.html").read_text()
+    assert ("did not win" in text) == (metrics["delivered"] != "network")
+
+
+def test_init_writes_a_config_that_checks(toy, tmp_path: Path) -> None:
+    done = run_cli(main, ["init", "--out", tmp_path / "new.toml"], cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert (tmp_path / "new.toml").read_text() == TEMPLATE
+    for name in ("hindcast.nc", "reference.nc"):
+        shutil.copy(toy.folder / name, tmp_path / name)
+    assert run_cli(main, ["config", "check", tmp_path / "new.toml"]).code == 0
+
+
+def test_fetch_prints_the_requests(toy) -> None:
+    done = run_cli(main, ["fetch", toy.config, "--dry-run"])
+    assert done.code == 0, done.err
+    asked = json.loads(done.out)
+    assert [r["dataset"] for r in asked] == [
+        "seasonal-monthly-single-levels",
+        "reanalysis-era5-single-levels-monthly-means",
+        "seasonal-original-single-levels",
+        "reanalysis-era5-single-levels-monthly-means",
+    ]
+    assert asked[0]["body"]["year"][0] == "1981"
+    assert asked[0]["body"]["year"][-1] == "1996"
+    assert asked[0]["body"]["variable"] == ["2m_temperature"]
+    north, west, south, east = asked[0]["body"]["area"]
+    assert (north, west, south, east) == (38.0, -9.0, 36.0, -6.0)
+
+
+def test_the_chain_corrects_and_refines(toy, tmp_path: Path) -> None:
+    words = ["model.network=true", "model.design=chain", "model.networks=1", "train.epochs=2"]
+    sets = [w for item in words for w in ("--set", item)]
+    done = run_cli(main, ["run", toy.config, "--out", tmp_path / "chain", *sets])
+    assert done.code == 0, done.err
+    scores = json.loads((tmp_path / "chain" / "metrics.json").read_text())["scores"]
+    assert scores["network"]["rmse"] < scores["raw"]["rmse"]
+    again = run_cli(main, ["evaluate", tmp_path / "chain"])
+    assert again.code == 0, again.err
+    assert json.loads((tmp_path / "chain" / "metrics.json").read_text())["scores"] == scores
