@@ -84,6 +84,7 @@ def test_batch_script_starts_its_tasks_and_a_step_does_not(tmp_path, monkeypatch
     batch = {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "4"}
     assert count_slurm_tasks(batch) == 4
     assert count_slurm_tasks(batch | {"SLURM_STEP_ID": "0"}) == 0
+    assert count_slurm_tasks(batch | {"SLURM_STEP_ID": "4294967291"}) == 4
     assert count_slurm_tasks({}) == 0
 
 

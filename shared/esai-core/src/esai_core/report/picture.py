@@ -37,7 +37,8 @@ def embed(figure: Figure) -> tuple[str, str, int]:
     light = _render(figure, dense)
     darken(figure)
     dark = _render(figure, dense)
-    figure.clear()
+    for axis in list(figure.axes):  # figure.clear() warns of shared log axes before matplotlib 3.11.2
+        figure.delaxes(axis)
     return light, dark, width
 
 

@@ -34,6 +34,7 @@ from esai_core.training.data import Arrays, Source, as_source
 from esai_core.training.files import collect, read_checkpoint
 from esai_core.training.history import History
 from esai_core.training.signals import Interrupted, StopRequest
+from esai_core.training.strategies import in_slurm_step
 
 __all__ = ["count_slurm_tasks", "fit_with_workers"]
 
@@ -55,7 +56,7 @@ class _Stored:
 def count_slurm_tasks(environment: Mapping[str, str] | None = None) -> int:
     """Count the tasks that a Slurm batch script may start; 0 outside of an allocation, or in a step."""
     environment = os.environ if environment is None else environment
-    if "SLURM_JOB_ID" not in environment or "SLURM_STEP_ID" in environment or not shutil.which("srun"):
+    if "SLURM_JOB_ID" not in environment or in_slurm_step(environment) or not shutil.which("srun"):
         return 0
     return int(environment.get("SLURM_NTASKS", "0"))
 

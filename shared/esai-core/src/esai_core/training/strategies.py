@@ -129,9 +129,15 @@ def cluster_from_environment(environment: Mapping[str, str] | None = None) -> Cl
     environment = os.environ if environment is None else environment
     if environment.get("TF_CONFIG"):
         return _from_tf_config(environment["TF_CONFIG"])
-    if "SLURM_STEP_ID" in environment and "SLURM_PROCID" in environment:
+    if in_slurm_step(environment) and "SLURM_PROCID" in environment:
         return _from_slurm(environment)
     return None
+
+
+def in_slurm_step(environment: Mapping[str, str]) -> bool:
+    """Tell whether srun started this process (a batch script has no step, or one of a reserved number)."""
+    step = environment.get("SLURM_STEP_ID", "")
+    return step.isdigit() and int(step) < 0xFFFFFFF0
 
 
 def _from_tf_config(text: str) -> Cluster | None:
