@@ -97,7 +97,7 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class Categories:
-    """Edges of the categories, of the observations and of the model's own climate, from training cases."""
+    """Edges of the categories, in observations and in the model's climate, from training cases."""
 
     observed: QuantileCategories
     forecast: QuantileCategories | None
@@ -129,9 +129,9 @@ class Categories:
 
 
 def _calendar(starts: np.ndarray) -> np.ndarray:
-    """Return dates for the calendar groups: the last day or two of the year count to week 52.
+    """Return dates for the calendar groups; the last days of the year count to week 52.
 
-    Week 53 holds one or two days: weekly starts fall into it every few years, too seldom for edges of its own.
+    Week 53 holds one or two days: weekly starts fall into it every few years, too seldom for its own edges.
     """
     days = starts.astype("datetime64[D]")
     first = days.astype("datetime64[Y]").astype("datetime64[D]")
