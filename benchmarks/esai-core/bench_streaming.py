@@ -1,7 +1,7 @@
 """Training on a Zarr store larger than what is held, against the same training on arrays in memory.
 
-The share of the time that the stream costs is 1 - peer_s / ours_s; the peak memory is that of this process, in
-which nothing but the chunks in work is loaded before the peer's arrays are.
+The share of the time that the stream costs is 1 - peer_s / ours_s; the peak memory is that of this process,
+in which nothing but the chunks in work is loaded before the peer's arrays are.
 """
 
 from __future__ import annotations
