@@ -53,7 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", choices=list(CASES), default="full")
     days, rows, columns, chunk, width, depth, batch = CASES[parser.parse_args().size]
-    steps = min(days // batch, 60)
+    steps = min(days // batch, 24)
     config = TrainConfig(epochs=3, batch_size=batch, checkpoint_every=10**9)
 
     def seconds(data: object, folder: str) -> float:
