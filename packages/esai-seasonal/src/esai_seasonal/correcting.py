@@ -133,8 +133,6 @@ def _upper_tercile(truth: xr.DataArray, starts: np.ndarray, like: xr.DataArray) 
     used = truth.isel(start=starts).drop_vars("valid_time", errors="ignore")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)  # of cells without a truth
-        with warnings.catch_warnings():  # a cell without any value has no tercile: it stays missing
-        warnings.filterwarnings("ignore", "All-NaN slice encountered", RuntimeWarning)
         found = used.groupby("start.month").quantile(2 / 3, dim="start").drop_vars("quantile")
     return found.sel(month=like["start"].dt.month).drop_vars("month").transpose(*like.dims)
 
