@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 __all__ = ["fit_cells"]
 
@@ -20,7 +20,8 @@ _ROOTPI = math.sqrt(math.pi)
 @njit(cache=True)
 def _loss(theta, x, v, y, t, use_rps, gradient):
     """Return the mean loss over known rows and write its gradient."""
-    gradient[:] = 0.0
+    for a in range(4):
+        gradient[a] = 0.0
     total = 0.0
     count = 0
     c, d = math.exp(theta[2]), math.exp(theta[3])
@@ -56,33 +57,38 @@ def _loss(theta, x, v, y, t, use_rps, gradient):
         count += 1
     if count == 0:
         return 0.0
-    gradient /= count
+    for a in range(4):
+        gradient[a] /= count
     return total / count
 
 
 @njit(cache=True)
 def _fit_cell(x, v, y, t, use_rps, theta, iterations):
-    size = 4
-    inverse = np.eye(size)
-    gradient = np.zeros(size)
-    trial_gradient = np.zeros(size)
+    """Run BFGS from `theta`, in place; written out, since matrix routines take long to compile."""
+    inverse = np.zeros((4, 4))
+    for a in range(4):
+        inverse[a, a] = 1.0
+    gradient, trial_gradient = np.zeros(4), np.zeros(4)
+    step, trial, s, q, iq = np.zeros(4), np.zeros(4), np.zeros(4), np.zeros(4), np.zeros(4)
     value = _loss(theta, x, v, y, t, use_rps, gradient)
     for _ in range(iterations):
-        if np.max(np.abs(gradient)) < 1e-6:
+        slope, largest, steepest = 0.0, 0.0, 0.0
+        for a in range(4):
+            step[a] = 0.0
+            for b in range(4):
+                step[a] -= inverse[a, b] * gradient[b]
+            slope += step[a] * gradient[a]
+            largest = max(largest, abs(step[a]))
+            steepest = max(steepest, abs(gradient[a]))
+        if steepest < 1e-6 or slope >= 0.0:
             break
-        step = -(inverse @ gradient)
-        slope = np.dot(step, gradient)
-        if slope >= 0.0:
-            inverse = np.eye(size)
-            step = -gradient
-            slope = np.dot(step, gradient)
-        largest = np.max(np.abs(step))
         rate = 1.0 if largest <= 1.0 else 1.0 / largest
         moved = False
         for _ in range(30):
-            trial = theta + rate * step
-            trial[2] = min(max(trial[2], -12.0), 6.0)
-            trial[3] = min(max(trial[3], -12.0), 6.0)
+            for a in range(4):
+                trial[a] = theta[a] + rate * step[a]
+                if a > 1:
+                    trial[a] = min(max(trial[a], -12.0), 6.0)
             new = _loss(trial, x, v, y, t, use_rps, trial_gradient)
             if new <= value + 1e-4 * rate * slope:
                 moved = True
@@ -90,18 +96,27 @@ def _fit_cell(x, v, y, t, use_rps, theta, iterations):
             rate *= 0.5
         if not moved:
             break
-        s = trial - theta
-        q = trial_gradient - gradient
-        theta[:] = trial
-        gradient[:] = trial_gradient
+        sq = 0.0
+        for a in range(4):
+            s[a] = trial[a] - theta[a]
+            q[a] = trial_gradient[a] - gradient[a]
+            sq += s[a] * q[a]
+            theta[a] = trial[a]
+            gradient[a] = trial_gradient[a]
         value = new
-        curvature = np.dot(s, q)
-        if curvature > 1e-12:
-            left = np.eye(size) - np.outer(s, q) / curvature
-            inverse = left @ inverse @ left.T + np.outer(s, s) / curvature
+        if sq > 1e-12:
+            qiq = 0.0
+            for a in range(4):
+                iq[a] = 0.0
+                for b in range(4):
+                    iq[a] += inverse[a, b] * q[b]
+                qiq += iq[a] * q[a]
+            for a in range(4):
+                for b in range(4):
+                    inverse[a, b] += (1.0 + qiq / sq) * s[a] * s[b] / sq - (iq[a] * s[b] + s[a] * iq[b]) / sq
 
 
-@njit(parallel=True, cache=True)
+@njit(cache=True)
 def fit_cells(x, v, y, t, use_rps, iterations):
     """Fit mean a + b x and variance exp(c) + exp(d) v of each cell.
 
@@ -123,7 +138,7 @@ def fit_cells(x, v, y, t, use_rps, iterations):
     """
     cells = x.shape[0]
     theta = np.zeros((cells, 4))
-    for cell in prange(cells):
+    for cell in range(cells):
         theta[cell, 1] = 0.5
         theta[cell, 2] = -0.5
         theta[cell, 3] = -2.0
