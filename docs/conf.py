@@ -24,6 +24,9 @@ html_static_path: list[str] = []
 templates_path: list[str] = []
 copybutton_prompt_text = "$ "
 nitpicky = False
+suppress_warnings = [
+    "ref.python"
+]  # classes of one name in two packages (State, Plan): either link is right enough
 toc_object_entries_show_parents = "hide"
 
 reference.write(HERE / "reference" / "generated", repo.packages())

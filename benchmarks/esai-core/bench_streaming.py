@@ -1,7 +1,7 @@
 """Training on a Zarr store larger than what is held, against the same training on arrays in memory.
 
-The share of the time that the stream costs is 1 - peer_s / ours_s; the peak memory is that of this process, in
-which nothing but the chunks in work is loaded before the peer's arrays are.
+The share of the time that the stream costs is 1 - peer_s / ours_s; the peak memory is that of this process,
+in which nothing but the chunks in work is loaded before the peer's arrays are.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", choices=list(CASES), default="full")
     days, rows, columns, chunk, width, depth, batch = CASES[parser.parse_args().size]
-    steps = min(days // batch, 60)
+    steps = min(days // batch, 24)
     config = TrainConfig(epochs=3, batch_size=batch, checkpoint_every=10**9)
 
     def seconds(data: object, folder: str) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import xarray as xr
 
@@ -129,7 +131,9 @@ def _same_cases(written: xr.DataArray, hindcast: xr.DataArray) -> xr.DataArray:
 def _upper_tercile(truth: xr.DataArray, starts: np.ndarray, like: xr.DataArray) -> xr.DataArray:
     """Upper tercile of the development starts per start month and lead."""
     used = truth.isel(start=starts).drop_vars("valid_time", errors="ignore")
-    found = used.groupby("start.month").quantile(2 / 3, dim="start").drop_vars("quantile")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)  # of cells without a truth
+        found = used.groupby("start.month").quantile(2 / 3, dim="start").drop_vars("quantile")
     return found.sel(month=like["start"].dt.month).drop_vars("month").transpose(*like.dims)
 
 

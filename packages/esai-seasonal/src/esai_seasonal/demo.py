@@ -19,8 +19,8 @@ static_fine = "static_fine.nc"
 variable = "t2m"
 
 [split]
-train = [1981, 2003]
-validate = [2004, 2007]
+train = [1981, 2002]
+validate = [2003, 2007]
 test = [2008, 2012]
 
 [model]
@@ -28,7 +28,7 @@ networks = 1
 
 [train]
 seed = 0
-epochs = 30
+epochs = 40
 batch_size = 32
 """
 

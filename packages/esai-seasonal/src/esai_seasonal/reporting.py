@@ -184,7 +184,7 @@ def _skill(report: Report, metrics: dict[str, Any], score: str) -> None:
         figure,
         caption=f"One minus {what} of {delivered} over {what} of each method, on the test cases: above zero "
         "the delivered method is better. "
-        "Bars span 90 % intervals from whole blocks (years, or days) drawn with replacement.",
+        "Lines span 90 % intervals from whole blocks (years, or days) drawn with replacement.",
     )
 
 

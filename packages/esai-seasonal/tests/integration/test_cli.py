@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 from esai_core.runs.digests import digest
-from esai_core.testing import assert_light_cli, run_cli
+from esai_core.testing import assert_light_cli, open_in_browser, run_cli
 from esai_seasonal.cli import main
 from esai_seasonal.config import TEMPLATE
 
@@ -171,3 +171,26 @@ def test_the_chain_corrects_and_refines(toy, tmp_path: Path) -> None:
     again = run_cli(main, ["evaluate", tmp_path / "chain"])
     assert again.code == 0, again.err
     assert json.loads((tmp_path / "chain" / "metrics.json").read_text())["scores"] == scores
+
+
+def test_the_report_opens_offline_without_errors(toy) -> None:
+    page = open_in_browser(toy.run / "report.html")
+    assert page.requests == []
+    assert page.console == []
+    text = (toy.run / "report.html").read_text()
+    for title in (
+        "Scores",
+        "Maps",
+        "By lead and month",
+        "Skill against each method",
+        "Reliability",
+        "Spectra",
+    ):
+        assert f">{title}<" in text
+
+
+def test_every_public_name_is_there() -> None:
+    import esai_seasonal
+
+    for name in esai_seasonal.__all__:
+        assert getattr(esai_seasonal, name) is not None

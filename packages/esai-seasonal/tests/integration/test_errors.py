@@ -193,7 +193,10 @@ def test_ctrl_c_leaves_the_earlier_run(toy) -> None:
         "model.network=true",
     ]
     process = subprocess.Popen(
-        [sys.executable, "-m", "esai_seasonal.cli", *words], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "esai_seasonal.cli", *words],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # background jobs ignore it
     )
     assert process.stderr is not None
     seen = []

@@ -115,6 +115,18 @@ def test_smoothers_keep_a_constant(months: np.ndarray) -> None:
         np.testing.assert_allclose(matrix @ np.ones(months.size), 1, atol=1e-12)
 
 
+@pytest.mark.parametrize("months", [(1, 7), (2, 5, 8, 11), tuple(range(1, 13))])
+def test_a_climatology_keeps_the_seasons(months: tuple[int, ...]) -> None:
+    month = np.tile(months, 6)
+    season = 10 * np.cos(2 * np.pi * month / 12)[:, None, None, None]
+    truth = 280 + season + 0.01 * np.random.default_rng(4).normal(size=(month.size, 1, 2, 2))
+    found = Sums.of(truth, month).climate().mean
+    want = np.broadcast_to(
+        280 + 10 * np.cos(2 * np.pi * np.array(months) / 12)[:, None, None, None], found.shape
+    )
+    np.testing.assert_allclose(found, want, atol=0.05)
+
+
 def test_the_network_beats_its_baseline_on_years_it_never_saw(season, network) -> None:
     hindcast, fine, truth, _ = season
     late = {"start": slice(44, None)}

@@ -35,8 +35,8 @@ def aligned(
     """Return `other` in the order of the coordinates of `main`, or refuse.
 
     Nothing is dropped, filled or interpolated: every dimension of `other` is one of `main`, with the same
-    values and chunks, but for those named in `free`. Another order of the same values is put right; floats may differ by
-    single precision's rounding.
+    values and chunks, but for those named in `free`. Another order of the same values is put right; floats
+    may differ by single precision's rounding.
 
     Raises
     ------

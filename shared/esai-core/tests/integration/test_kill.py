@@ -18,7 +18,13 @@ from esai_core.runs import digest, read_manifest
 from esai_core.testing import run_cli
 
 
+def hear_interrupts() -> None:
+    """Undo that a shell has its background jobs ignore Ctrl-C, which the child would inherit."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start(words: list[object], env: Mapping[str, str], **settings: object) -> subprocess.Popen[str]:
+    settings.setdefault("preexec_fn", hear_interrupts)
     return subprocess.Popen(
         [sys.executable, "-m", "esai_toy.cli", *map(str, words)],
         env={**os.environ, **env},

@@ -13,7 +13,7 @@ SMOOTHING_MONTHS = 1.0
 
 
 def harmonic_smoother(months: np.ndarray) -> np.ndarray:
-    """Projection of values at start months on a constant and up to four annual harmonics.
+    """Projection of values at the twelve start months on a constant and four annual harmonics.
 
     Parameters
     ----------
@@ -23,13 +23,13 @@ def harmonic_smoother(months: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray
-        ``(month, month)``, a projection; the identity where the months are too few to smooth.
+        ``(month, month)``, a projection; the identity where some months have no starts.
     """
-    n = months.size
-    count = min(HARMONICS, (n - 1) // 2)
+    if months.size < 12:
+        return np.eye(months.size)
     phase = 2 * np.pi * (months - 1) / 12
-    columns = [np.ones(n)]
-    for k in range(1, count + 1):
+    columns = [np.ones(12)]
+    for k in range(1, HARMONICS + 1):
         columns += [np.sin(k * phase), np.cos(k * phase)]
     basis = np.stack(columns, axis=1)
     return basis @ np.linalg.pinv(basis)

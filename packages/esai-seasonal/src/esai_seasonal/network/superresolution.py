@@ -81,8 +81,12 @@ class Climate:
         """Mean of `scale` over the cells that vary; not below a twentieth of the residuals' own size."""
         present = np.isfinite(self.scale) & (self.scale > 0)
         mean = float(self.scale[present].mean()) if present.any() else 0.0
-        size = float(np.sqrt(np.nanmean(self.residual**2)))
-        return max(mean, 0.05 * size) or 1.0
+        return max(mean, 0.05 * self.size) or 1.0
+
+    @property
+    def size(self) -> float:
+        """Root mean square of the residual climatology."""
+        return float(np.sqrt(np.nanmean(self.residual**2)))
 
     def without(self, own: np.ndarray, group: np.ndarray) -> np.ndarray:
         """Residual climatology of some fields without their own residual ``(time, latitude, longitude)``."""
@@ -217,7 +221,7 @@ class SuperResolution:
             if unit_of_rest:
                 smooth = self._smooth(values)
                 maps.append(np.broadcast_to((values - smooth) / unit_of_rest, full))
-        maps.append(np.nan_to_num(self.climate.residual / scale))
+        maps.append(np.nan_to_num(self.climate.residual / (self.climate.size or 1.0)))
         maps.append(np.broadcast_to(np.log(np.nan_to_num(self.climate.scale) / scale + 0.05), full))
         for axis in np.indices(self.grid.shape):
             middle = (self.factor - 1) / 2

@@ -1,0 +1,1 @@
+"""The job mos: forecasts corrected at stations."""

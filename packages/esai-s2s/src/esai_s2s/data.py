@@ -1,0 +1,225 @@
+"""Open the files of a config and bring them to samples: one for each variable and window."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import xarray as xr
+
+from esai_core.config import missing_path
+from esai_core.errors import InputError, UsageError
+from esai_s2s.config import S2sConfig
+from esai_s2s.layouts import open_layout, take_variable
+from esai_s2s.sample import Kind, Sample
+from esai_s2s.windows import daily_windows, kind_of, lagged_means, series_windows, valid_days
+
+__all__ = ["open_samples"]
+
+
+def open_samples(config: S2sConfig, *, live: Path | None = None, newest: bool = True) -> list[Sample]:
+    """Open, aggregate and check what a config names.
+
+    Parameters
+    ----------
+    config : S2sConfig
+        Validated.
+    live : Path, optional
+        A file of new starts in the layout of the forecast: observations are then not asked for (NaN).
+    newest : bool
+        Of `live`, take its newest start alone, or else all.
+
+    Returns
+    -------
+    list of Sample
+        Variable by variable, window by window.
+
+    Raises
+    ------
+    InputError
+        If files, variables or dates do not fit together, or there is no complete case.
+    """
+    for key, path in (
+        ("data.forecast", config.data.forecast),
+        ("data.observations", config.data.observations),
+    ):
+        if path is not None and not path.exists():
+            raise missing_path(path, key=key)
+    samples = []
+    for variable in config.data.variables:
+        samples += _of_variable(config, variable, live, newest)
+    return samples
+
+
+def _of_variable(config: S2sConfig, variable: str, live: Path | None, newest: bool) -> list[Sample]:
+    data = config.data
+    kind = kind_of(variable) if data.kind == "auto" else data.kind
+    total, alone = kind == "precipitation", len(data.variables) == 1
+    truth = _observed(config, variable)
+    forecast: xr.DataArray | None = None
+    source = live or data.forecast
+    if source is not None:
+        ds = open_layout(source)
+        raw = take_variable(ds, variable, role="forecast", alone=alone, where=source)
+        if "start" not in raw.dims:
+            raise InputError(
+                f"the forecast of {variable} has no start dates",
+                where=source,
+                remedy=f"it has the dimensions {', '.join(map(str, raw.dims))}",
+            )
+        if "number" not in raw.dims:
+            raw = raw.expand_dims("number")
+        forecast = _to_windows(raw, config, total=total)
+    starts = _starts(config, forecast, truth, newest=live is not None and newest)
+    windows = [str(w) for w in forecast["window"].values] if forecast is not None else list(data.windows)
+    observed = _match(config, truth, forecast, starts, windows, total=total, blank=live is not None)
+    lags = lagged_means(truth, starts) if forecast is None else None
+    made = []
+    for i, window in enumerate(windows):
+        made.append(_sample(config, variable, kind, window, i, starts, forecast, observed, lags))
+    if live is None and not any(np.isfinite(s.observed).any() for s in made):
+        raise InputError(f"no start has an observation of {variable}", where=data.observations)
+    return made
+
+
+def _observed(config: S2sConfig, variable: str) -> xr.DataArray:
+    path = config.data.observations
+    ds = open_layout(path)
+    alone = len(config.data.variables) == 1
+    return take_variable(ds, variable, role="observation", alone=alone, where=path)
+
+
+def _to_windows(da: xr.DataArray, config: S2sConfig, *, total: bool) -> xr.DataArray:
+    if "window" in da.dims:
+        return da
+    if "lead" not in da.dims:
+        return da.expand_dims(window=[_only_window(config)])
+    leads = da["lead"].values.tolist()
+    names = {first: name for name, (first, _) in config.data.windows.items()}
+    if len(leads) <= len(names) and all(lead in names for lead in leads):  # aggregated before
+        return da.rename(lead="window").assign_coords(window=[names[lead] for lead in leads])
+    accumulated = config.data.accumulated and total
+    return daily_windows(da, config.data.windows, total=total, accumulated=accumulated)
+
+
+def _only_window(config: S2sConfig) -> str:
+    return f"{config.data.span_days[0]}d"
+
+
+def _starts(
+    config: S2sConfig, forecast: xr.DataArray | None, truth: xr.DataArray, *, newest: bool
+) -> np.ndarray:
+    if forecast is not None:
+        starts = forecast["start"].values
+        return starts[-1:] if newest else starts
+    if "time" not in truth.dims:
+        raise UsageError(
+            "without a forecast the observations must be a daily series", where="data.observations"
+        )
+    days = np.sort(truth["time"].values.astype("datetime64[D]"))
+    last = max(end for _, end in config.data.windows.values())
+    every = np.arange(days[0] + 28, days[-1] - last + 1)
+    step = config.data.start_every
+    phase = (
+        np.flatnonzero((every.astype(np.int64) + 3) % 7 == 3)[0] if step == 7 else 0
+    )  # 1 January 1970: Thursday
+    return every[phase::step].astype("datetime64[ns]")
+
+
+def _match(
+    config: S2sConfig,
+    truth: xr.DataArray,
+    forecast: xr.DataArray | None,
+    starts: np.ndarray,
+    windows: list[str],
+    *,
+    total: bool,
+    blank: bool,
+) -> xr.DataArray:
+    """Return the observations (window, start, ...) of the starts."""
+    where = config.data.observations
+    if blank and forecast is not None:
+        return xr.full_like(forecast.isel(number=0, drop=True), np.nan, dtype=np.float64).sel(start=starts)
+    if "start" not in truth.dims and "time" in truth.dims:
+        if all(name in config.data.windows for name in windows):
+            spans = {name: config.data.windows[name] for name in windows}
+            return series_windows(truth, starts, spans, total=total)
+        truth = truth.rename(time="start")
+    if "start" not in truth.dims:
+        raise InputError(f"the observations have no dates ({', '.join(map(str, truth.dims))})", where=where)
+    aggregated = _to_windows(truth, config, total=total)
+    unknown = [w for w in windows if w not in [str(v) for v in aggregated["window"].values]]
+    if unknown:
+        raise InputError(f"no observations of the window {', '.join(unknown)}", where=where)
+    aggregated = aggregated.assign_coords(window=[str(v) for v in aggregated["window"].values])
+    common = np.isin(starts, aggregated["start"].values)
+    if not common.any():
+        raise InputError("forecast and observations share no start", where=where)
+    return aggregated.sel(window=windows).reindex(start=starts)
+
+
+def _sample(
+    config: S2sConfig,
+    variable: str,
+    kind: str,
+    window: str,
+    number: int,
+    starts: np.ndarray,
+    forecast: xr.DataArray | None,
+    observed: xr.DataArray,
+    lags: xr.DataArray | None,
+) -> Sample:
+    truth, place = _flat(observed.isel(window=number), ("start",))
+    members = past = None
+    if forecast is not None:
+        part = forecast.isel(window=number).sel(start=starts)
+        members, there = _flat(part, ("start", "number"))
+        _same_cells(place, there, variable, config)
+    if lags is not None:
+        past, _ = _flat(lags, ("start", "lag"))
+    first, last = config.data.windows.get(window, config.data.span_days)
+    return Sample(
+        variable=variable,
+        window=window,
+        kind=cast(Kind, kind),
+        starts=np.asarray(starts, dtype="datetime64[ns]"),
+        valid=valid_days(starts, first, last),
+        observed=truth,
+        forecast=members,
+        lags=past,
+        latitude=place.get("latitude"),
+        longitude=place.get("longitude"),
+    )
+
+
+def _flat(da: xr.DataArray, lead: tuple[str, ...]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return values with the cells as last axis, and the latitude and longitude of each."""
+    rest = [str(d) for d in da.dims if d not in lead]
+    if not rest:
+        return da.transpose(*lead).values[..., None].astype(np.float64), {}
+    if set(rest) != {"latitude", "longitude"}:
+        raise InputError(
+            f"dimensions {', '.join(rest)} are left",
+            where=da.name,
+            remedy="cells are (latitude, longitude)",
+        )
+    values = da.transpose(*lead, "latitude", "longitude").values
+    grid = np.meshgrid(da["latitude"].values, da["longitude"].values, indexing="ij")
+    place = {"latitude": grid[0].ravel(), "longitude": grid[1].ravel()}
+    dtype = np.float32 if values.dtype == np.float32 and "number" in lead else np.float64
+    return values.reshape(*values.shape[: len(lead)], -1).astype(dtype), place
+
+
+def _same_cells(one: dict[str, np.ndarray], other: dict[str, np.ndarray], variable: str, config: Any) -> None:
+    for name in {*one, *other}:
+        if name not in one or name not in other or one[name].shape != other[name].shape:
+            raise InputError(
+                f"forecast and observations of {variable} are on different grids",
+                where=config.data.observations,
+                remedy="regrid one of them (esai_core.grid.regrid)",
+            )
+        if not np.allclose(one[name], other[name], atol=1e-4):
+            raise InputError(
+                f"forecast and observations of {variable} differ in {name}", where=config.data.observations
+            )
