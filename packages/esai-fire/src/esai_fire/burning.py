@@ -110,7 +110,7 @@ def _selection(config: FireConfig, problem: Problem, nested: Nested, run: RunFol
         series.y, design, series.season, series.year, predictors, whole, _settings(config, run)
     )
     r = block.r[:, 0]
-    passed = discoveries(p_values(r, block.weights.sum(axis=2)), rate=config.model.fdr)
+    passed = discoveries(p_values(r, block.count), rate=config.model.fdr)
     data = {
         "correlation": (("series", "predictor"), r),
         "passed": (("series", "predictor"), passed.astype(np.int8)),

@@ -327,7 +327,9 @@ def _months_table(config: FireConfig, ds: xr.Dataset, fits: xr.Dataset) -> pd.Da
                             "species": species, "region": name,
                             "when": [f"{m // 12}-{m % 12 + 1:02d}-01" for m in number[c]],
                             "observed": months[c, :, position], "emission": forecast[c],
-                            "lower": made.lower[c], "upper": made.upper[c], "scored": ds["test"].values,
+                            "lower": np.where(forecast[c] == 0.0, 0.0, made.lower[c]),
+                            "upper": np.where(forecast[c] == 0.0, 0.0, made.upper[c]),
+                            "scored": ds["test"].values,
                         }
                     )
                 )  # fmt: skip

@@ -54,6 +54,7 @@ class Block:
     climatology : (C, S, n) mean of the row's season over each training set.
     design : (C,) design of each series.
     r : (C, S, p) correlation of each column with the compressed target in each training set.
+    count : (C, S) pairs that it is worth: the rows of a training set, fewer where seasons differ in fire.
     """
 
     y: np.ndarray
@@ -63,6 +64,7 @@ class Block:
     climatology: np.ndarray
     design: np.ndarray
     r: np.ndarray
+    count: np.ndarray
     year: np.ndarray
     predictors: Predictors
     plan: Plan
@@ -118,14 +120,15 @@ def make_block(
     weights = plan.sets[None] * known[:, None]
     unit = np.einsum("cn,csn->cs", scaled, weights) / np.maximum(weights.sum(axis=2), 1.0)
     unit = np.where(unit > 0.0, unit, 1.0)
-    r = np.stack(
-        [
-            correlations(_partial(predictors.x[d], year, settings.detrend), compress(v / u[:, None]), w)
-            for d, v, u, w in zip(design, scaled, unit, weights, strict=True)
-        ]
-    )
     base = means_of_seasons(scaled, weights, season)
-    return Block(scaled, unit, known, weights, base, design, r, year, predictors, plan, settings)
+    r, count = np.empty((*unit.shape, predictors.x.shape[2])), np.empty(unit.shape)
+    for c, d in enumerate(design):
+        # Departures from the season, each as important as its season's fires.
+        share = weights[c] * base[c] / unit[c, :, None]
+        ratio = scaled[c] / np.where(base[c] > 0.0, base[c], 1.0)
+        r[c] = correlations(_partial(predictors.x[d], year, settings.detrend), compress(ratio), share)
+        count[c] = share.sum(axis=1) ** 2 / np.maximum((share**2).sum(axis=1), 1e-300)
+    return Block(scaled, unit, known, weights, base, design, r, count, year, predictors, plan, settings)
 
 
 def _partial(x: np.ndarray, year: np.ndarray, detrend: bool) -> np.ndarray:
@@ -275,7 +278,7 @@ def lasso(block: Block) -> Member:
     """
     plan, settings = block.plan, block.settings
     cells, sets, n = block.weights.shape
-    passed = discoveries(p_values(block.r, block.weights.sum(axis=2)[..., None]), rate=settings.fdr)
+    passed = discoveries(p_values(block.r, block.count[..., None]), rate=settings.fdr)
     factor = np.where(passed, 1.0, np.inf).reshape(cells * sets, -1)
     path = fit_paths(
         block.predictors.x,

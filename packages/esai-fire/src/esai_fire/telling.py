@@ -189,6 +189,45 @@ def _tell_correlation_maps(
         caption=f"Correlation at each cell's best lag. Cells with |r| > {_STRONG}: {listed}. "
         "Best of many lags: in noise such values occur by chance.",
     )
+    most = names[int(np.argmax(strong))]
+    own = np.flatnonzero(selection["index"].values == most)
+    own = own[np.unique(np.linspace(0, own.size - 1, 6).round().astype(int))]
+    page.figure(
+        map_panel(
+            [
+                (
+                    f"{most}, {selection['lag'].values[j]} months",
+                    _on_grid(selection["correlation"].values[:, j], skill, scored),
+                )
+                for j in own
+            ],
+            label="correlation", diverging=True, limits=(-0.8, 0.8),
+        ),
+        caption=f"Correlation with {most}, the index with most such cells, by months before the peak.",
+    )  # fmt: skip
+    page.table(
+        _used_by_cells(selection, scored),
+        caption="What the cells' fits to all training years use: share of cells in which an index has a "
+        "coefficient, and the median of its largest one's months before the peak.",
+    )
+
+
+def _used_by_cells(selection: xr.Dataset, scored: xr.Dataset) -> list[dict]:
+    """Give a row per index: share of cells that use it and its median lag, for each forecaster."""
+    cells = np.flatnonzero(scored["row"].values >= 0)
+    rows = []
+    for name in dict.fromkeys(selection["index"].values.astype(str)):
+        own = np.flatnonzero(selection["index"].values == name)
+        row: dict = {"index": name}
+        for method in ("single", "pair", "lasso"):
+            if f"coef_{method}" not in selection:
+                continue
+            size = np.abs(selection[f"coef_{method}"].values[np.ix_(cells, own)])
+            used = size.max(axis=1) > 0.0
+            lags = selection["lag"].values[own][size.argmax(axis=1)][used]
+            row[method] = f"{100 * used.mean():.0f} %" + (f", {np.median(lags):g}" if used.any() else "")
+        rows.append(row)
+    return rows
 
 
 def tell_species(page: Report, metrics: dict, scored: xr.Dataset) -> None:
@@ -211,14 +250,11 @@ def tell_species(page: Report, metrics: dict, scored: xr.Dataset) -> None:
     names = [str(n) for n, row in zip(scored["series"].values, scored["row"].values, strict=True) if row < 0]
     rows = []
     for species, found in metrics["emissions"]["by_species"].items():
-        row = {"species": species, "coverage": found["coverage"]}
-        row |= {
-            f"{score} {method}": found["scores"][method][score]
-            for method in ("climatology", "stack")
-            for score in ("d2", "r", "rmse")
-        }
+        own, base = found["scores"]["stack"], found["scores"]["climatology"]
+        row = {"species": species, **{score: own[score] for score in ("d2", "r", "rmse")}}
+        row |= {"rmse of climatology": base["rmse"], "coverage": found["coverage"]}
         rows.append(row)
-    page.table(rows, caption="Scores, medians over the cells (tables: over the regions)")
+    page.table(rows, caption="Scores of the stack, medians over the cells (of tables: the regions)")
     when = scored["year"].values.astype(float)
     if "month" in scored.coords:
         when = when + (scored["month"].values - 1) / 12.0

@@ -202,6 +202,26 @@ def test_a_climatology_claims_nothing() -> None:
     assert (claims(y, y * 0.9 + mean * 0.1, mean) < 0.05).all()
 
 
+def test_a_cluster_gives_the_same_numbers() -> None:
+    """Two workers of dask, each with some of the series; 40 cells are more than one task."""
+    distributed = pytest.importorskip("distributed")
+    series, predictors, plan = _case(shape=(5, 8), first=1985, last=1999)
+    pool = np.where(series.is_cell, 0, -1)
+    options = {"forecasters": ["single", "lasso"], "pool": pool}
+    here = run_nested(series, predictors, plan, settings=Settings(threads=1), **options)
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None, host="127.0.0.1"
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        there = run_nested(series, predictors, plan, settings=Settings(threads=1, distribute=True), **options)
+        assert len(client.scheduler_info()["workers"]) == 2
+    for method, forecast in here.outer.items():
+        np.testing.assert_array_equal(there.outer[method], forecast, err_msg=method)
+        np.testing.assert_array_equal(there.inner[method], here.inner[method])
+
+
 def test_unknown_forecasters_are_told() -> None:
     series, predictors, plan = _case(shape=(1, 2))
     with pytest.raises(UsageError, match=r"did you mean 'lasso'"):
