@@ -80,9 +80,9 @@ def main(root: Path = repo.ROOT, names: Sequence[str] = ()) -> int:
         if done.returncode != 0:
             place = package.folder.relative_to(root) / "pyproject.toml"
             print(
-                f"error: what is imported and missing: declare it in {place} with the lowest version that works, "
-                f"then run `python3 tools/dev.py constraints {package.name}`; what is declared and not used: "
-                "take it out",
+                f"error: what is imported and missing: declare it in {place} with the lowest version "
+                f"that works, then run `python3 tools/dev.py constraints {package.name}`; what is "
+                "declared and not used: take it out",
                 flush=True,
             )
         failed += done.returncode != 0 or bool(missing)
