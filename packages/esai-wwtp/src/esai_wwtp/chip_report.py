@@ -84,9 +84,7 @@ def draw_chips(part: Chips, probability: np.ndarray, threshold: float, *, count:
     if not len(order):
         order = np.arange(len(part))
     chosen = order[np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int)]
-    figure, axes = new_figure(
-        rows=2, columns=len(chosen), width=1.6 * len(chosen) + 0.2, height=3.6, squeeze=False
-    )
+    figure, axes = new_figure(rows=2, columns=len(chosen), width=1.6 * len(chosen) + 0.2, height=3.6)
     for column, number in enumerate(chosen):
         picture = true_colour(part.reflectance(np.array([number]))[0], part.bands)
         marked = picture * 0.6
