@@ -14,7 +14,8 @@ from esai_wwtp.fitting import Gaussian, fit_network
 from esai_wwtp.labels import Labels, read_labels
 from esai_wwtp.network import Card, load_card, load_runner
 from esai_wwtp.opening import open_scene
-from esai_wwtp.plants import clean_mask, drop_duplicates, outline_plants
+from esai_wwtp.plants import drop_duplicates, find_pieces, outline_plants
+from esai_wwtp.rasters import cog_writer, said
 from esai_wwtp.sampling import sample_chips
 from esai_wwtp.scenes import Scene
 from esai_wwtp.splitting import split_chips, write_split
@@ -38,7 +39,7 @@ def open_scenes(config: WwtpConfig, *, new: bool) -> tuple[list[Scene], Labels |
         Those to predict (``data.test_scenes``, or all where there are none), else those to train on.
     """
     data = config.data
-    if data.synthetic is not None:
+    if data.synthetic is not None and not (new and data.test_scenes):
         from esai_wwtp.toys import open_toys
 
         return open_toys(data.synthetic, new=new)
@@ -100,11 +101,15 @@ def predict(config: WwtpConfig, run: RunFolder) -> None:
     for scene in scenes:
         path = run.path(f"probability/{scene.name}.tif")
         with run.stage("inference"):
-            probability = write_probability(scene, runner, card, config, path)
+            stored = write_probability(scene, runner, card, config, path)
         with run.stage("plants"):
-            labels = _label(probability, config, card)
+            pieces = find_pieces(
+                said(stored, config.objects.threshold or card.threshold),
+                close=config.objects.close_pixels,
+                min_pixels=config.objects.min_pixels,
+            )
             found.append(
-                outline_plants(labels, probability, scene, crs=config.objects.crs, clouds=config.data.clouds)
+                outline_plants(pieces, stored, scene, crs=config.objects.crs, clouds=config.data.clouds)
             )
     plants = drop_duplicates(pd.concat(found, ignore_index=True))
     log.info("%d plants in %d scenes", len(plants), len(scenes))
@@ -113,18 +118,9 @@ def predict(config: WwtpConfig, run: RunFolder) -> None:
     run.varies("plants.gpkg")  # GeoPackage holds the time of writing
 
 
-def _label(probability: np.ndarray, config: WwtpConfig, card: Card) -> np.ndarray:
-    threshold = config.objects.threshold or card.threshold
-    with np.errstate(invalid="ignore"):
-        said = probability >= threshold
-    return clean_mask(said, close=config.objects.close_pixels, min_pixels=config.objects.min_pixels)
-
-
 def write_probability(scene: Scene, runner: Any, card: Card, config: WwtpConfig, path: Path) -> np.ndarray:
     """Infer a scene and write its probabilities; they are given back as the file holds them."""
     import rasterio
-
-    from esai_wwtp.rasters import as_probability, cog_writer
 
     tags = {"threshold": card.threshold, "bands": ",".join(card.bands), "sensed": scene.sensed}
     seen = False
@@ -144,7 +140,7 @@ def write_probability(scene: Scene, runner: Any, card: Card, config: WwtpConfig,
     if not seen:
         log.warning("%s: no pixel is free of clouds, nothing was classified", scene.name)
     with rasterio.open(path) as file:
-        return as_probability(file.read(1))
+        return file.read(1)
 
 
 def evaluate(config: WwtpConfig, run: RunFolder) -> None:

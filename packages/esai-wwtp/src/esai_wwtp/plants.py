@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from esai_wwtp.geo import shifted
+from esai_wwtp.rasters import as_probability
 from esai_wwtp.scenes import Scene, Window
 from esai_wwtp.tiling import ndwi
 
-__all__ = ["clean_mask", "drop_duplicates", "outline_plants"]
+__all__ = ["Piece", "drop_duplicates", "find_pieces", "mask_of", "measure", "outline_plants"]
+
+BLOCK = 64
+"""Side of the blocks in which marks are looked for; more than twice the largest closing."""
 
 COLUMNS = (
     "scene",
@@ -26,8 +31,18 @@ COLUMNS = (
 )
 
 
-def clean_mask(said: NDArray[np.bool_], *, close: int, min_pixels: int) -> NDArray[np.int32]:
-    """Join parts that are near, drop those that are small, and number the rest.
+@dataclass(frozen=True)
+class Piece:
+    """The pixels of one plant: a window of the scene, and which of its pixels are the plant's."""
+
+    window: Window
+    mask: NDArray[np.bool_]
+
+
+def find_pieces(said: NDArray[np.bool_], *, close: int, min_pixels: int) -> list[Piece]:
+    """Join parts that are near, drop those that are small, and give the rest one by one.
+
+    Only the surroundings of what is marked are worked on: a scene with few plants costs little memory.
 
     Parameters
     ----------
@@ -40,40 +55,66 @@ def clean_mask(said: NDArray[np.bool_], *, close: int, min_pixels: int) -> NDArr
 
     Returns
     -------
-    array of int32
-        0, or the number of the plant, from 1 without gaps.
+    list of Piece
+        By rows, then columns, of their upper left corners.
     """
     from scipy import ndimage
 
-    mask = said
-    if close and said.any():
+    rows, columns = said.shape
+    coarse = np.logical_or.reduceat(
+        np.logical_or.reduceat(said, np.arange(0, rows, BLOCK), axis=0), np.arange(0, columns, BLOCK), axis=1
+    )
+    groups, _ = ndimage.label(coarse, structure=np.ones((3, 3)))
+    found: list[Piece] = []
+    for number, box in enumerate(ndimage.find_objects(groups), 1):
+        top, left = box[0].start * BLOCK, box[1].start * BLOCK
+        part = said[top : box[0].stop * BLOCK, left : box[1].stop * BLOCK]
+        own = np.kron(groups[box] == number, np.ones((BLOCK, BLOCK), bool))[: part.shape[0], : part.shape[1]]
+        for piece in _pieces_of(part & own, close, min_pixels):
+            w = piece.window
+            window = Window(w.top + top, w.bottom + top, w.left + left, w.right + left)
+            found.append(Piece(window, piece.mask))
+    return sorted(found, key=lambda piece: (piece.window.top, piece.window.left))
+
+
+def _pieces_of(part: NDArray[np.bool_], close: int, min_pixels: int) -> list[Piece]:
+    """Do what `find_pieces` does for one group of blocks, which no closing can join with another."""
+    from scipy import ndimage
+
+    mask = part
+    if close:
         reach = np.hypot(*np.mgrid[-close : close + 1, -close : close + 1]) <= close + 0.5
-        padded = np.pad(said, close)  # a closing would otherwise lose what touches the border
+        padded = np.pad(part, close)  # a closing would otherwise lose what touches the border
         mask = ndimage.binary_closing(padded, structure=reach)[close:-close, close:-close]
-    labels, count = ndimage.label(mask, structure=np.ones((3, 3)))
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)
-    kept = sizes >= min_pixels
-    kept[0] = False
-    numbers = np.where(kept, kept.cumsum(), 0).astype(np.int32)
-    return numbers[labels]
+    labels, _ = ndimage.label(mask, structure=np.ones((3, 3)))
+    found = []
+    for number, box in enumerate(ndimage.find_objects(labels), 1):
+        own = labels[box] == number
+        if own.sum() >= min_pixels:
+            found.append(Piece(Window(box[0].start, box[0].stop, box[1].start, box[1].stop), own))
+    return found
+
+
+def mask_of(pieces: list[Piece], shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Put pieces together again, ``(row, column)``."""
+    mask = np.zeros(shape, bool)
+    for piece in pieces:
+        w = piece.window
+        mask[w.top : w.bottom, w.left : w.right] |= piece.mask
+    return mask
 
 
 def outline_plants(
-    labels: NDArray[np.int32],
-    probability: NDArray[np.float32],
-    scene: Scene,
-    *,
-    crs: str,
-    clouds: bool = True,
+    pieces: list[Piece], stored: NDArray[np.uint8], scene: Scene, *, crs: str, clouds: bool = True
 ) -> Any:
-    """Outline numbered plants and measure them.
+    """Outline plants and measure them.
 
     Parameters
     ----------
-    labels : array (row, column)
-        As `clean_mask` gives.
-    probability : array (row, column)
-        Same shape; NaN is left out of the mean.
+    pieces : list of Piece
+        As `find_pieces` gives.
+    stored : array (row, column)
+        Probabilities of the scene as bytes (`esai_wwtp.rasters.as_bytes`).
     scene : Scene
         For the place, and the water in the outlines.
     crs : str
@@ -85,35 +126,38 @@ def outline_plants(
     -------
     GeoDataFrame
         In `crs`, with the columns of `COLUMNS`: mean probability, pixels, area (m2), perimeter (m, of the
-        outline without the steps of the pixels), orientation (degrees from east, anticlockwise, 0 to 180,
-        of the longest side of the smallest rectangle), elongation (its sides' ratio), and the share of
-        water (NDWI above 0).
+        outline without the steps of the pixels), orientation (degrees from east, anticlockwise, 0 to 180, of
+        the longest side of the smallest rectangle), elongation (its sides' ratio), and the share of water
+        (NDWI above 0).
     """
     import geopandas
     from rasterio.features import shapes
-    from scipy import ndimage
     from shapely.geometry import shape
 
-    transform = scene.transform
     geometry, rows = [], []
-    for number, box in enumerate(ndimage.find_objects(labels), 1):
-        own = labels[box] == number
-        window = Window(box[0].start, box[0].stop, box[1].start, box[1].stop)
-        corner = shifted(transform, window.top, window.left)
+    for piece in pieces:
+        window, own = piece.window, piece.mask
+        corner = shifted(scene.transform, window.top, window.left)
         found = shapes(own.astype(np.uint8), mask=own, transform=corner, connectivity=8)
         geometry.append(_union([shape(one) for one, _ in found]))
+        part = stored[window.top : window.bottom, window.left : window.right]
         rows.append(
             {
                 "scene": scene.name,
                 "sensed": scene.sensed,
-                "probability": float(np.nanmean(np.where(own, probability[box], np.nan))),
+                "probability": _mean(as_probability(part)[own]),
                 "pixels": int(own.sum()),
                 "water_fraction": _water(scene, window, own, clouds),
             }
         )
     table = {name: [row.get(name) for row in rows] for name in COLUMNS}
     plants = geopandas.GeoDataFrame(table, geometry=geometry, crs=scene.crs).to_crs(crs)
-    return measure(plants, step=abs(transform.a))
+    return measure(plants, step=abs(scene.transform.a))
+
+
+def _mean(values: NDArray[np.float32]) -> float:
+    present = values[np.isfinite(values)]
+    return float(present.mean()) if present.size else float("nan")
 
 
 def _union(parts: list[Any]) -> Any:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from esai_core.io import atomic_path
 
-__all__ = ["SCALE", "as_probability", "cog_writer", "write_cog"]
+__all__ = ["SCALE", "as_bytes", "as_probability", "cog_writer", "said", "write_cog"]
 
 SCALE = 250
 """Probabilities are stored as whole numbers 0 ... 250 of 1/250; 255 is no data."""
@@ -28,6 +28,12 @@ def as_bytes(probability: NDArray) -> NDArray[np.uint8]:
 def as_probability(stored: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Turn stored bytes into probabilities; no data becomes NaN."""
     return np.where(stored == NO_DATA, np.float32(np.nan), stored.astype(np.float32) / np.float32(SCALE))
+
+
+def said(stored: NDArray[np.uint8], threshold: float) -> NDArray[np.bool_]:
+    """Mark where stored probabilities reach a threshold."""
+    level = int(np.ceil(round(threshold * SCALE, 6)))
+    return (stored >= level) & (stored != NO_DATA)
 
 
 @contextmanager

@@ -17,8 +17,8 @@ from esai_wwtp.fitting import Gaussian
 from esai_wwtp.geo import to_pixels
 from esai_wwtp.labels import Labels, SceneLabels
 from esai_wwtp.network import load_card
-from esai_wwtp.plants import clean_mask
-from esai_wwtp.rasters import SCALE, as_bytes, as_probability
+from esai_wwtp.plants import find_pieces, mask_of
+from esai_wwtp.rasters import SCALE, as_bytes, as_probability, said
 from esai_wwtp.scenes import Scene
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Tally:
     def add(
         self,
         probability: NDArray[np.float32],
-        labels: NDArray[np.int32],
+        found: NDArray[np.bool_],
         target: NDArray[np.uint8],
         loads: NDArray[np.float64],
         *,
@@ -73,8 +73,8 @@ class Tally:
         ----------
         probability : array (row, column)
             NaN where nothing was seen, which counts as not found.
-        labels : array (row, column)
-            Numbered plants that the method says.
+        found : array (row, column)
+            The plants that the method says.
         target : array (row, column)
             0, 1 or `IGNORE`.
         loads : array
@@ -86,26 +86,26 @@ class Tally:
         self.hits += np.bincount(stored[target == 1], minlength=SCALE + 1)
         self.others += np.bincount(stored[target == 0], minlength=SCALE + 1)
         self.area_km2 += float((np.isfinite(probability) & (target != IGNORE)).sum()) * pixel_m**2 / 1e6
-        said, truth = _without_ignored(labels, target) > 0, target == 1
-        match = match_objects(said, truth, threshold=0.3)
-        ours, theirs = _middles(said), _middles(truth)
+        ours, truth = _without_ignored(found, target), target == 1
+        match = match_objects(ours, truth, threshold=0.3)
+        middles = _middles(ours) * pixel_m, _middles(truth) * pixel_m
         ways = {
             "iou30": match,
-            "iou10": match_objects(said, truth, threshold=0.1),
-            "200m": match_points(ours * pixel_m, theirs * pixel_m, distance=200.0),
+            "iou10": match_objects(ours, truth, threshold=0.1),
+            "200m": match_points(*middles, distance=200.0),
         }
         for name, one in ways.items():
             self.matched[name] = self.matched.get(name, 0) + len(one.pairs)
             self.said[name] = self.said.get(name, 0) + one.forecast
             self.true[name] = self.true.get(name, 0) + one.observed
-        found = np.zeros(match.observed, bool)
-        found[match.pairs[:, 1]] = True
-        self.loads += list(zip(loads.tolist(), found.tolist(), strict=True))
+        hit = np.zeros(match.observed, bool)
+        hit[match.pairs[:, 1]] = True
+        self.loads += list(zip(loads.tolist(), hit.tolist(), strict=True))
         pixels = np.bincount(ndimage.label(truth, structure=EIGHT)[0].ravel())[1:]
         for name, (low, high) in SIZES.items():
             own = (pixels >= low) & (pixels < high)
             before = self.sizes[name]
-            self.sizes[name] = (before[0] + int(found[own].sum()), before[1] + int(own.sum()))
+            self.sizes[name] = (before[0] + int(hit[own].sum()), before[1] + int(own.sum()))
 
     def scores(self, threshold: float) -> dict[str, Any]:
         """Give all scores; None where one is not defined."""
@@ -161,14 +161,16 @@ def _middles(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     return np.array(ndimage.center_of_mass(mask, labels, np.arange(1, count + 1)), dtype=np.float64)
 
 
-def _without_ignored(labels: NDArray[np.int32], target: NDArray[np.uint8]) -> NDArray[np.int32]:
+def _without_ignored(found: NDArray[np.bool_], target: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Take out what lies on a region to ignore and on no plant: it is neither right nor wrong."""
-    count = int(labels.max(initial=0))
+    if not (target == IGNORE).any():
+        return found
+    labels, count = ndimage.label(found, structure=EIGHT)
     ignored = np.bincount(labels[target == IGNORE], minlength=count + 1) > 0
     right = np.bincount(labels[target == 1], minlength=count + 1) > 0
     drop = ignored & ~right
     drop[0] = False
-    return np.where(drop[labels], np.int32(0), labels)
+    return found & ~drop[labels]
 
 
 def scene_loads(truth: SceneLabels, target: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -217,12 +219,13 @@ def score_scenes(
         seen = scene.read(scene.whole, clouds=config.data.clouds)
         other = np.where(np.isfinite(probability), gaussian.predict(np.nan_to_num(seen)), np.float32(np.nan))
         for name, field_ in (("unet", probability), ("maximum_likelihood", other)):
-            with np.errstate(invalid="ignore"):
-                said = field_ >= limits[name]
-            numbered = clean_mask(
-                said, close=config.objects.close_pixels, min_pixels=config.objects.min_pixels
+            pieces = find_pieces(
+                said(as_bytes(field_), limits[name]),
+                close=config.objects.close_pixels,
+                min_pixels=config.objects.min_pixels,
             )
-            tallies[name].add(field_, numbered, target, loads, pixel_m=abs(scene.transform.a))
+            found = mask_of(pieces, scene.shape)
+            tallies[name].add(field_, found, target, loads, pixel_m=abs(scene.transform.a))
     pixels = int(tallies["unet"].hits.sum() + tallies["unet"].others.sum())
     curve = tallies["unet"].curve()
     kept = np.isfinite(curve[1])
