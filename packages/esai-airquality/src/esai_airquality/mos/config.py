@@ -30,7 +30,8 @@ class DataSection(Section):
     """The table ``[data]``: tables (CSV, Parquet) or NetCDF of stations or of a grid."""
 
     forecast: DataPath
-    """Hourly forecasts: a table of stations, or NetCDF (station, time) or (time, latitude, longitude)."""
+    """Hourly: a table of stations, NetCDF (station, time) or (time, latitude, longitude), or a folder
+    of NetCDF, one file for each run."""
     observations: DataPath
     """Hourly observations of stations; may be the same file."""
     stations: DataPath | None = None

@@ -177,7 +177,7 @@ def _read(
     config: DataSection, path: Path, column: str | None, described: pd.DataFrame | None, *, lead: bool
 ) -> pd.DataFrame:
     """Read values as a long table: time, station, lead (forecasts), value, meteorology."""
-    if path.suffix in (".nc", ".nc4", ".zarr"):
+    if path.suffix in (".nc", ".nc4", ".zarr") or path.is_dir():
         from esai_airquality.mos.grids import read_grid
 
         return read_grid(path, column, config.meteorology if lead else (), described)

@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from esai_airquality.reanalysis.config import NetworkSection, ReanalysisConfig
@@ -77,7 +78,7 @@ def predict(config: ReanalysisConfig, run: RunFolder) -> None:
             write_netcdf(_plain(grid), run.path("surface.nc"), provenance=provenance)
         for network in config.networks:
             fit, facts = load_fit(run.find(f"model/{network.name}.npz"))
-            table = read_table(run.find(f"validation/{network.name}.csv"))
+            table = _validation(network, run)
             stations = station_table(table, fit.method, facts["factor"])
             write_table(stations, run.path(f"stations_{network.name}.csv"))
             if config.grid is not None and grid is not None and network.modelled == "grid":
@@ -86,6 +87,11 @@ def predict(config: ReanalysisConfig, run: RunFolder) -> None:
                 product = corrected_grid(fit, sample, grid, facts=facts, **names)
                 provenance = {"title": f"{network.species} corrected with stations", "method": fit.method}
                 write_netcdf(product, run.path("corrected.nc"), provenance=provenance)
+
+
+def _validation(network: NetworkSection, run: RunFolder) -> pd.DataFrame:
+    path = run.find(f"validation/{network.name}.csv")
+    return read_table(path, dtype={"period": str, "station": str})
 
 
 def _plain(grid: xr.Dataset) -> xr.Dataset:
@@ -108,9 +114,7 @@ def evaluate(config: ReanalysisConfig, run: RunFolder) -> None:
     with run.stage("evaluate"):
         found: dict[str, dict] = {}
         for network in config.networks:
-            table = read_table(
-                run.find(f"validation/{network.name}.csv"), dtype={"period": str, "station": str}
-            )
+            table = _validation(network, run)
             fit, facts = load_fit(run.find(f"model/{network.name}.npz"))
             found[network.name] = score_network(table, network, fit, facts, config.model)
         metrics: dict[str, Any] = {
@@ -162,10 +166,5 @@ def report(config: ReanalysisConfig, run: RunFolder) -> None:
     from esai_airquality.reanalysis.reporting import write_report
 
     with run.stage("report"):
-        tables = {
-            network.name: read_table(
-                run.find(f"validation/{network.name}.csv"), dtype={"period": str, "station": str}
-            )
-            for network in config.networks
-        }
+        tables = {network.name: _validation(network, run) for network in config.networks}
         write_report(config, run, tables)

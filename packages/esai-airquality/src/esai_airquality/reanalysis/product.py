@@ -172,7 +172,7 @@ def corrected_grid(
 def station_table(table: pd.DataFrame, method: str, factor: float) -> pd.DataFrame:
     """Give the leave-one-station-out product at stations, with intervals."""
     columns = ["station", "latitude", "longitude", "period", "observed", "modelled", "distance"]
-    found = table.loc[table["scheme"] == "loso", columns].copy()
+    found = table.loc[table["scheme"] == "loso", [name for name in columns if name in table]].copy()
     rows = table.loc[found.index]
     found["corrected"], found["sd"] = rows[method], rows[f"sd_{method}"]
     found["lower"] = np.maximum(found["corrected"] - factor * found["sd"], 0)

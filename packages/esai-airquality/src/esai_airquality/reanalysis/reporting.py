@@ -104,9 +104,12 @@ def _surface(report: Report, config: ReanalysisConfig, run: RunFolder, metrics: 
         ),
         caption="Mass mixing ratio times the density of moist air, p / (287.06 T (1 + 0.609 q)).",
     )
-    report.keyvalues(
-        metrics["first_cell"].items(), caption="The north-western cell at the first time, to follow."
-    )
+    report.text("The north-western cell at the first time, to follow by hand:")
+    shown = {
+        key: value if isinstance(value, str) else f"{value:.7g}"
+        for key, value in metrics["first_cell"].items()
+    }
+    report.keyvalues(shown.items())
 
 
 def _product(report: Report, run: RunFolder) -> None:
@@ -175,7 +178,13 @@ def _network(
         caption="Standard deviations that were said and errors that came, by distance to a station. "
         f"Intervals of {found['level']:.0%} held {found['coverage']:.1%} of the observations.",
     )
-    facts = {"covariance": found["covariance"], "choices at stations": found["choices"]}
+    choices = ", ".join(f"{name} at {count}" for name, count in found["choices"].items())
+    facts = {"best at all other stations": choices}
+    if found["covariance"] is not None:
+        parts = found["covariance"]
+        facts["covariance of what is left"] = (
+            f"{parts['sill']:.3g} exp(-d / {parts['length']:g} km), and {parts['nugget']:.3g} at one place"
+        )
     if found["spread_within_cells"] is not None:
         facts["spread of stations within a cell"] = (
             f"{found['spread_within_cells']:.3g} {unit} ({found['cells_with_several']} cells)"

@@ -140,7 +140,7 @@ def interval_factors(table: pd.DataFrame, method: str, level: float) -> tuple[fl
     ratio = (table[method] - table["observed"]).abs() / table[f"sd_{method}"]
 
     def ranked(values: NDArray) -> float:
-        ordered = np.sort(values)
+        ordered = np.sort(values[np.isfinite(values)])
         return float(ordered[min(int(np.ceil((len(ordered) + 1) * level)), len(ordered)) - 1])
 
     without = {
