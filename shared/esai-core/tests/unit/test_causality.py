@@ -31,7 +31,7 @@ def chain(seed, n=300, *, strength=0.4, bend=lambda x: x):
 def test_partial_correlation_is_that_of_the_precision_matrix():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(200, 4)) @ rng.normal(size=(4, 4))
-    r, p = partial_correlation(x[:, 0], x[:, 1], x[:, 2:])
+    r, _ = partial_correlation(x[:, 0], x[:, 1], x[:, 2:])
     inverse = np.linalg.inv(np.cov(x.T))
     np.testing.assert_allclose(r, -inverse[0, 1] / np.sqrt(inverse[0, 0] * inverse[1, 1]))
     plain, q = partial_correlation(x[:, 0], x[:, 1], np.empty((200, 0)))
