@@ -27,10 +27,12 @@ nox.options.sessions = ["lint", "contracts", "types", "docs", "tooling", "tests"
 
 DIST = ROOT / "dist"
 RUNS = ROOT / "runs"
+TEST_RUNNER = ROOT / "ci" / "requirements" / "tests.txt"
 SOURCE_DATE = "1704067200"  # timestamps inside the wheels, so that the same sources give the same bytes
 PACKAGES = [package.name for package in repo.packages()]
 EACH = nox.parametrize("package", [nox.param(name, id=name) for name in PACKAGES])
 EACH_JOB = nox.parametrize("package", [nox.param(name, id=name) for name in PACKAGES if name != repo.CORE])
+PARALLEL = ["-n", "auto", "--maxprocesses", "4", "--dist", "loadfile"]
 QUIET = {"MPLBACKEND": "Agg", "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONDONTWRITEBYTECODE": ""}
 
 
@@ -75,7 +77,7 @@ def install_package(
     beside : str
         More arguments of the installer.
     tests : bool
-        Whether to add what the tests need: the optional extras and the package's test group.
+        Whether to add what the tests need: the optional extras, the package's test group and pytest-xdist.
     pinned : bool
         Use the constraints (the default), or leave the versions to the installer.
     """
@@ -89,6 +91,10 @@ def install_package(
         arguments += [f"--reinstall-package={path.name.split('-')[0].replace('_', '-')}" for path in wheels]
     if tests:
         arguments += package.metadata.get("dependency-groups", {}).get("test", [])
+        arguments.append("pytest-xdist>=3.6")
+    if tests and pinned:
+        arguments += ["--constraint", str(TEST_RUNNER)]
+        wheels.append(TEST_RUNNER)
     if pinned:
         arguments += ["--constraint", str(package.constraints)]
         wheels.append(package.constraints)
@@ -113,6 +119,7 @@ def run_tests(session: nox.Session, package: repo.Package, *options: str) -> Non
             str(package.folder),
             "-p",
             "no:cacheprovider",
+            *PARALLEL,
         ]
         session.run("pytest", *arguments, *options, str(folder), *session.posargs, env=QUIET)
 

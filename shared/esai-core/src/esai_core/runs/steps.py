@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from esai_core.cluster import connect
 from esai_core.config import Config, dump_toml, input_paths, load_config, missing_path
 from esai_core.errors import UsageError
 from esai_core.job import Job
@@ -47,7 +48,7 @@ def execute(
     workers : int, optional
         As ``--workers``.
     cluster : str, optional
-        As ``--cluster``.
+        As ``--cluster``: what the steps compute from dask arrays runs there.
     options : mapping, optional
         Arguments of an extra verb.
     command : sequence of str
@@ -71,11 +72,12 @@ def execute(
         text = dump_toml(config)
         _same_config(run, text)
         _record_inputs(run, config, required=True)
-        for name in names:
-            if name in run.done:
-                log.info("%s: done before", name)
-                continue
-            run_step(run, job, name, config, text, options)
+        with connect(cluster):
+            for name in names:
+                if name in run.done:
+                    log.info("%s: done before", name)
+                    continue
+                run_step(run, job, name, config, text, options)
     return run.folder
 
 
@@ -139,7 +141,8 @@ def complete(
             config = load_config(target, job.load_config_class(), overrides=overrides)
         run.workers, run.cluster = workers, cluster
         _record_inputs(run, config, required=False)
-        run_step(run, job, step, config, dump_toml(config), options)
+        with connect(cluster):
+            run_step(run, job, step, config, dump_toml(config), options)
     return run.folder
 
 
