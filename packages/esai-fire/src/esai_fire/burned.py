@@ -291,6 +291,9 @@ def _read_gfed_year(path: Path) -> xr.Dataset:
         ) from error
     time = pd.DatetimeIndex([pd.Timestamp(year, int(m), 1) for m in months]).as_unit("ns")
     grid = ("latitude", "longitude")
+    places = {"latitude": latitude, "longitude": longitude}
+    cells = xr.DataArray(area, coords=places, dims=grid)
+    _with_area(xr.DataArray(np.stack(share), coords=places, dims=("time", *grid)), cells, path)
     return xr.Dataset(
         {
             "burned_area": (("time", *grid), np.stack(share) * area, {"units": "m2"}),

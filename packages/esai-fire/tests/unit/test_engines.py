@@ -17,11 +17,11 @@ def _case(*, cells: int = 4, n: int = 30, p: int = 8, seed: int = 0) -> dict:
     for j in range(1, p):
         x[..., j] = 0.6 * x[..., j - 1] + 0.8 * x[..., j]
     groups = np.arange(cells) % 2
-    y = random.gamma(2.0, 0.5, size=(cells, n)) * np.exp(0.5 * x[groups, :, 2] - 0.3 * x[groups, :, 6])
+    y = random.gamma(2.0, 0.5, size=(cells, n)) * np.exp(0.5 * x[groups, :, 2] - 0.3 * x[groups, :, p - 1])
     weights = np.ones((cells, n))
-    weights[1, 5] = weights[2, 9:12] = 0.0
+    weights[1:, 5] = weights[2:, 9:12] = 0.0
     factor = np.ones((cells, p))
-    factor[3, 4] = np.inf
+    factor[3:, 4:5] = np.inf
     offset = np.zeros((cells, n))
     return {"x": x, "y": y, "groups": groups, "weights": weights, "penalty_factor": factor, "offset": offset}
 

@@ -211,7 +211,12 @@ def test_a_cluster_gives_the_same_numbers() -> None:
     here = run_nested(series, predictors, plan, settings=Settings(threads=1), **options)
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None, host="127.0.0.1"
+            n_workers=2,
+            threads_per_worker=1,
+            processes=False,
+            dashboard_address=None,
+            protocol="tcp://",
+            host="127.0.0.1",
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
