@@ -48,6 +48,8 @@ def test_a_folder_of_a_run_predicts_other_scenes(toy, tmp_path: Path) -> None:
 
 
 def test_iberia_is_exact(tmp_path: Path) -> None:
+    import geopandas
+    import pandas as pd
     import xarray as xr
 
     data_path("wwtp/uwwtd_plants_iberia_v6.csv")
@@ -71,6 +73,15 @@ def test_iberia_is_exact(tmp_path: Path) -> None:
         assert float(flux) == pytest.approx(total, rel=1e-9)
         assert proxy["weight"].attrs["gnfr"] == "J_Waste"
         assert "latitude_bnds" in proxy
+    points = pd.read_csv(out / "cams_reg_points.csv", sep=";")
+    assert points["CH4"].sum() == pytest.approx(total, rel=1e-9)
+    assert set(points["ISO3"]) == {"ESP", "PRT"}
+    assert set(points["GNFR_Sector"]) == {"J"}
+    cells = geopandas.read_file(out / "hermes" / "wwtp_weights.shp")
+    sums = cells.groupby("country")["weight"].sum()
+    assert sums.to_numpy() == pytest.approx([1.0, 1.0], abs=1e-9)
+    hermes = pd.read_csv(out / "hermes" / "wwtp_points.csv")
+    assert hermes["ch4"].sum() == pytest.approx(total, rel=1e-9)
 
 
 def test_proxy_without_its_table_and_run_without_data_say_so(toy, tmp_path: Path) -> None:
