@@ -25,8 +25,8 @@ def catalogue(scenes: list[Scene], *, clouds: bool = True) -> Any:
     -------
     GeoDataFrame
         Footprints in WGS 84, with ``scene, sensed, level, baseline, quantification, offset`` (digital
-        numbers, of the first band), ``crs, rows, columns, pixel_m, seen`` (share of pixels with data and without
-        cloud, from an overview) and ``files``.
+        numbers, of the first band), ``crs, rows, columns, pixel_m, seen`` (share of
+        pixels with data and without cloud, from an overview) and ``files``.
     """
     import geopandas
     import pandas as pd

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from esai_core.errors import InputError, UsageError
 from esai_core.runs import RunFolder, read_metrics
 from esai_wwtp.capacity import CapacityModel
 from esai_wwtp.catalogue import catalogue
@@ -18,7 +19,7 @@ from esai_wwtp.labels import Labels, read_labels
 from esai_wwtp.network import Card, load_card, load_runner
 from esai_wwtp.opening import open_scene
 from esai_wwtp.plants import drop_duplicates, find_pieces, outline_labels, outline_plants
-from esai_wwtp.rasters import cog_writer, said
+from esai_wwtp.rasters import NO_DATA, cog_writer, said
 from esai_wwtp.sampling import sample_chips
 from esai_wwtp.scenes import Scene
 from esai_wwtp.splitting import split_chips, write_split
@@ -62,8 +63,6 @@ def open_scenes(
 
 def train(config: WwtpConfig, run: RunFolder) -> None:
     """Draw chips, split, fit the network and the baseline."""
-    from esai_core.errors import UsageError
-
     with run.stage("chips"):
         scenes, labels = open_scenes(config, new=False, decoded=run.checkpoints / "decoded")
         if labels is None:
@@ -131,11 +130,12 @@ def predict(config: WwtpConfig, run: RunFolder) -> None:
     card = load_card(folder / "network.json")
     runner = load_runner(folder, runtime=config.model.runtime, threads=config.tiling.threads)
     scenes, _ = open_scenes(config, new=True, decoded=run.checkpoints / "decoded")
-    found = []
+    found, seen = [], False
     for scene in scenes:
         path = run.path(f"probability/{scene.name}.tif")
         with run.stage("inference"):
             stored = write_probability(scene, runner, card, config, path)
+        seen = seen or bool((stored != NO_DATA).any())
         with run.stage("plants"):
             pieces = find_pieces(
                 said(stored, config.objects.threshold or card.threshold),
@@ -145,6 +145,12 @@ def predict(config: WwtpConfig, run: RunFolder) -> None:
             found.append(
                 outline_plants(pieces, stored, scene, crs=config.objects.crs, clouds=config.data.clouds)
             )
+    if not seen:
+        raise InputError(
+            "no pixel is free of clouds",
+            where=", ".join(scene.name for scene in scenes),
+            remedy="choose other dates, or set data.clouds = false to ignore the scene classification",
+        )
     plants = drop_duplicates(pd.concat(found, ignore_index=True))
     if run.has("model/capacity.json"):
         plants = CapacityModel.load(folder).predict(plants)

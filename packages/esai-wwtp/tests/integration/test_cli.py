@@ -186,3 +186,21 @@ def test_bad_labels_give_one_clear_line(toy_files: Path, tmp_path: Path) -> None
             cwd=toy_files,
         )
         assert (done.code, words in done.error) == (3, True), done.err
+
+
+def test_scenes_under_cloud_are_not_predicted_in_silence(toy, tmp_path: Path) -> None:
+    import rasterio
+
+    with rasterio.open(toy.folder / "toy_4_2.tif") as file:
+        options = {"height": 331, "width": 331, "crs": file.crs, "transform": file.transform}
+    shutil.copy(toy.folder / "toy_4_2.tif", toy.folder / "cloudy.tif")
+    classes = np.full((331, 331), 9, np.uint8)
+    with rasterio.open(
+        toy.folder / "cloudy_SCL.tif", "w", driver="GTiff", dtype="uint8", count=1, **options
+    ) as file:
+        file.write(classes, 1)
+    words = ["predict", toy.run, "--out", tmp_path / "x", "--set", 'data.test_scenes=["cloudy.tif"]']
+    done = run_cli(main, words, cwd=toy.folder)
+    assert (done.code, "free of clouds" in done.error) == (3, True), done.err
+    done = run_cli(main, [*words, "--set", "data.clouds=false"], cwd=toy.folder)
+    assert done.code == 0, done.err
