@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from esai_core.errors import InputError
+from esai_core.errors import InputError, reading
 from esai_core.transforms import QuantileCategories
 from esai_s2s.fitting import Fitted
 from esai_s2s.methods.registry import METHODS
@@ -34,18 +34,21 @@ def load(folder: Path) -> Fitted:
     Raises
     ------
     InputError
-        If the folder holds no fit.
+        If the folder holds no fit, or one of something else.
     """
     if not (folder / "ensemble.json").is_file():
         raise InputError("no fitted methods here", where=folder, remedy="train with this variable and window")
-    about = json.loads((folder / "ensemble.json").read_text())
-    model_edges = folder / "edges_forecast.npz"
-    categories = Categories(
-        QuantileCategories.load(folder / "edges_observed.npz"),
-        QuantileCategories.load(model_edges) if model_edges.exists() else None,
-    )
-    models = {}
-    for name in about["methods"]:
-        with np.load(folder / f"{name}.npz") as kept:
-            models[name] = METHODS[name].of_arrays(dict(kept))
-    return Fitted(categories, models, about["weights"], about["inner_rps"])
+    with reading(folder, "a fit of esai-s2s"):
+        about = json.loads((folder / "ensemble.json").read_text())
+        model_edges = folder / "edges_forecast.npz"
+        categories = Categories(
+            QuantileCategories.load(folder / "edges_observed.npz"),
+            QuantileCategories.load(model_edges) if model_edges.exists() else None,
+        )
+        models = {}
+        for name in about["methods"]:
+            method = METHODS[name]  # a known name, before it becomes a path
+            path = folder / f"{name}.npz"
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as kept:
+                models[name] = method.of_arrays(dict(kept))
+        return Fitted(categories, models, about["weights"], about["inner_rps"])
