@@ -20,6 +20,7 @@ def test_a_planted_fit_runs_nothing(tmp_path: Path, kind: str, planted: str) -> 
     proof = tmp_path / "code-was-run"
     about = {"methods": ["logistic"], "weights": {}, "inner_rps": {}}
     (tmp_path / "ensemble.json").write_text(json.dumps(about))
+    (tmp_path / "edges.json").write_text('{"models": 0}')
     (tmp_path / planted).write_bytes(attack_files(proof, "json", "coefficients")[kind])
     with pytest.raises(InputError):
         load(tmp_path)
@@ -30,5 +31,6 @@ def test_a_planted_fit_runs_nothing(tmp_path: Path, kind: str, planted: str) -> 
 def test_a_method_that_leads_elsewhere_is_refused(tmp_path: Path, method: str) -> None:
     about = {"methods": [method], "weights": {}, "inner_rps": {}}
     (tmp_path / "ensemble.json").write_text(json.dumps(about))
+    (tmp_path / "edges.json").write_text('{"models": 0}')
     with pytest.raises(InputError):
         load(tmp_path)

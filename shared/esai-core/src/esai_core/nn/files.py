@@ -8,7 +8,16 @@ from pathlib import Path, PurePosixPath
 
 from esai_core.errors import InputError, UsageError
 from esai_core.io.atomic import atomic_path
-from esai_core.nn import backbones, blocks, discriminators, layers, members, recurrent
+from esai_core.nn import (
+    backbones,
+    blocks,
+    conservation,
+    discriminators,
+    inpainting,
+    layers,
+    members,
+    recurrent,
+)
 from esai_core.nn._keras import keras
 
 __all__ = ["load", "save"]
@@ -16,7 +25,9 @@ __all__ = ["load", "save"]
 _LAYERS = (
     backbones,
     blocks,
+    conservation,
     discriminators,
+    inpainting,
     layers,
     members,
     recurrent,
