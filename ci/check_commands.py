@@ -36,7 +36,8 @@ import dev
 import repo
 
 FENCE = re.compile(
-    r"(?:<!-- not run: (?P<why>[^>]+) -->\n)?^```(?P<kind>console|python)\n(?P<text>.*?)^```", re.M | re.S
+    r"(?:<!-- not run: (?P<why>[^>]+) -->\n)?^```(?P<kind>console|python|pycon)\n(?P<text>.*?)^```",
+    re.M | re.S,
 )
 NO_FILE = ("no such file", "no such run folder", "no such config", "no file matches", "is not set")
 LIMIT = 900  # seconds for one command
@@ -154,7 +155,7 @@ def strings(value: object) -> Iterator[str]:
 
 def commands(block: str) -> Iterator[str]:
     """Yield the `$ ` lines of a console block, continued lines joined."""
-    for line in re.sub(r"\\\n\s*", " ", block).splitlines():
+    for line in re.sub(r"\s*\\\n\s*", " ", block).splitlines():
         if line.startswith("$ "):
             yield line[2:]
 
@@ -170,9 +171,23 @@ def check_python(block: str) -> str:
     return f"{len(imports)} imports hold"
 
 
+def check_session(page: str, folder: Path) -> str:
+    """Run the interactive examples of a page, in order; SystemExit where one gives something else."""
+    blocks = [block["text"] for block in FENCE.finditer(page) if block["kind"] == "pycon"]
+    path = folder / ".session.txt"
+    path.write_text("\n\n".join(blocks), "utf-8")
+    done = subprocess.run([sys.executable, "-m", "doctest", str(path)], text=True, capture_output=True)
+    if done.returncode != 0:
+        raise SystemExit(f"does not hold:\n{done.stdout[-3000:]}{done.stderr[-2000:]}")
+    return f"{sum(block.count('>>> ') for block in blocks)} interactive lines hold"
+
+
 def pages(package: repo.Package, root: Path = repo.ROOT) -> list[Path]:
-    """List the README of a package and its pages of the documentation."""
-    return [package.folder / "README.md", *sorted((root / "docs" / "packages").glob(f"{package.name}*.md"))]
+    """List the README of a package, its pages, and those that are marked as about it."""
+    mark = f"<!-- package: {package.name} -->"
+    shared = [path for path in sorted((root / "docs").rglob("*.md")) if mark in path.read_text("utf-8")]
+    own = sorted((root / "docs" / "packages").glob(f"{package.name}*.md"))
+    return [package.folder / "README.md", *own, *shared]
 
 
 def main(arguments: Sequence[str] | None = None, root: Path = repo.ROOT) -> int:
@@ -186,19 +201,22 @@ def main(arguments: Sequence[str] | None = None, root: Path = repo.ROOT) -> int:
             shutil.copytree(package.folder / "examples", folder / "examples")
         reader = Follower(package, folder)
         for page in pages(package, root):
-            for block in FENCE.finditer(page.read_text("utf-8")):
-                place = (
-                    f"{page.relative_to(root)}:{page.read_text('utf-8').count(chr(10), 0, block.start()) + 1}"
-                )
+            text = page.read_text("utf-8")
+            if "```pycon" in text:
+                print(f"{page.relative_to(root)}: {check_session(text, folder)}", flush=True)
+            for block in FENCE.finditer(text):
+                place = f"{page.relative_to(root)}:{text.count(chr(10), 0, block.start()) + 1}"
                 if block["why"]:
                     print(f"{place}: not run: {block['why']}", flush=True)
                 elif block["kind"] == "python":
                     print(f"{place}: {check_python(block['text'])}", flush=True)
-                else:
-                    for text in commands(block["text"]):
+                elif block["kind"] == "console":
+                    for command in commands(block["text"]):
                         started = time.monotonic()
-                        held = reader.follow(text)
-                        print(f"{place}: {held} ({time.monotonic() - started:.0f} s): $ {text}", flush=True)
+                        held = reader.follow(command)
+                        print(
+                            f"{place}: {held} ({time.monotonic() - started:.0f} s): $ {command}", flush=True
+                        )
     return 0
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 import tempfile
 import time
@@ -198,6 +199,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             upgrade_core(index, tree, out, scratch, [row["package"] for row in rows], steps)
         for bill in scratch.glob("*.cdx.json"):
             bill.replace(results / bill.name)
+        for report in scratch.glob("demo-*/report.html"):
+            shutil.copyfile(report, results / f"{report.parent.name}.html")
     (results / "footprint.json").write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
     if options.table:
         options.table.write_text(installing.page(rows), "utf-8")

@@ -151,9 +151,9 @@ def config_page(package: repo.Package, module: griffe.Module, shared: Sections) 
         return None
     text = titled(f"Config of {package.name}")
     text += (
-        "Every key, its type, its default and its meaning, read from the sources. Paths are looked for beside "
-        "the config,\nthen under ``ESAI_DATA``. ``config schema`` prints the same as a JSON schema, ``init`` a "
-        "commented config.\n\n"
+        "Every key, its type, its default and its meaning, read from the sources. Paths are looked for "
+        "beside the config,\nthen under ``ESAI_DATA``. ``config schema`` prints the same as a JSON schema, "
+        "``init`` a commented config.\n\n"
     )
     for root in roots:
         text += titled(root.path, "-")
