@@ -311,6 +311,15 @@ def release_check(session: nox.Session) -> None:
 
 
 @nox.session(reuse_venv=True)
+def audit(session: nox.Session) -> None:
+    """Look the pinned dependencies up among known weaknesses; needs the index's JSON pages."""
+    install_tools(session, "audit")
+    for package in repo.packages():
+        listed = ["--requirement", str(package.constraints), "--no-deps", "--disable-pip", "--strict"]
+        session.run("pip-audit", *listed)
+
+
+@nox.session(reuse_venv=True)
 def core_compat(session: nox.Session) -> None:
     """Test the last released packages against the core of this tree."""
     install_tools(session, "release")
