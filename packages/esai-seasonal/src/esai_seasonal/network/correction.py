@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from esai_core.errors import InputError
+from esai_core.errors import InputError, reading
 from esai_core.grid import area_weights
 from esai_core.training import TrainConfig
 from esai_core.training import fit as train
@@ -264,12 +264,14 @@ class CorrectionNetwork:
 
     @classmethod
     def load(cls, folder: Path) -> CorrectionNetwork:
-        """Read what `save` wrote."""
-        arrays, meta = read_checkpoint(folder / "network.npz")
-        models = varying.rebuilt(meta["shape"], arrays, meta["models"])
-        scaling, static = Scaling.from_arrays(arrays), Static.from_arrays(arrays)
-        place = (arrays["latitude"], arrays["longitude"])
-        return cls(models, meta["shape"], scaling, static, *place, meta["kind"], meta["units"])
+        """Read what `save` wrote; `InputError` if the file is something else."""
+        path = folder / "network.npz"
+        arrays, meta = read_checkpoint(path)
+        with reading(path, "a network for correction"):
+            models = varying.rebuilt(meta["shape"], arrays, meta["models"])
+            scaling, static = Scaling.from_arrays(arrays), Static.from_arrays(arrays)
+            place = (arrays["latitude"], arrays["longitude"])
+            return cls(models, meta["shape"], scaling, static, *place, meta["kind"], meta["units"])
 
 
 def _area(latitude: np.ndarray, columns: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from esai_core.errors import InputError, UsageError, nearest
+from esai_core.errors import InputError, UsageError, nearest, reading
 from esai_core.grid import Grid, area_weights, coarsen_nodes, regrid
 from esai_core.training.files import read_checkpoint, write_checkpoint
 from esai_seasonal.data import Static
@@ -333,17 +333,19 @@ class SuperResolution:
 
     @classmethod
     def load(cls, folder: Path) -> SuperResolution:
-        """Read what `save` wrote."""
-        arrays, meta = read_checkpoint(folder / "network.npz")
-        grid = Grid(arrays["latitude"], arrays["longitude"])
-        climate = Climate(*(arrays[name] for name in ("residual", "mean", "scale", "count", "numbers")))
-        static = Static.from_arrays(arrays)
-        models = []
-        if meta["models"]:
-            from esai_seasonal.network import varying
+        """Read what `save` wrote; `InputError` if the file is something else."""
+        path = folder / "network.npz"
+        arrays, meta = read_checkpoint(path)
+        with reading(path, "a network for super-resolution"):
+            grid = Grid(arrays["latitude"], arrays["longitude"])
+            climate = Climate(*(arrays[name] for name in ("residual", "mean", "scale", "count", "numbers")))
+            static = Static.from_arrays(arrays)
+            models = []
+            if meta["models"]:
+                from esai_seasonal.network import varying
 
-            models = varying.rebuilt(meta["shape"], arrays, meta["models"])
-        return cls(grid, meta["factor"], meta["period"], climate, static, models, meta["shape"])
+                models = varying.rebuilt(meta["shape"], arrays, meta["models"])
+            return cls(grid, meta["factor"], meta["period"], climate, static, models, meta["shape"])
 
 
 def _classes(period: str) -> int:
