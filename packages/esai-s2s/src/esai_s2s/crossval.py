@@ -40,7 +40,7 @@ from esai_s2s.sample import LABELS, Sample
 from esai_s2s.store import load_models, save, save_models
 from esai_s2s.streaming import Chunk
 
-__all__ = ["Frame", "draw_pool", "finish_chunk", "fit_chunk", "fit_pooled", "guard", "make_frame"]
+__all__ = ["Frame", "Part", "draw_pool", "finish_chunk", "fit_chunk", "fit_pooled", "guard", "make_frame"]
 
 LEAST_BLOCKS = 4
 
@@ -176,7 +176,8 @@ def fit_chunk(config: S2sConfig, chunk: Chunk, work: Path, models: Path, threads
         np.save(models / name / chunk.part / "cells.npy", known)
         target = work / "singles" / name / f"{chunk.part}.npz"
         target.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(target, codes=codes, members=_members(some, rows), **_place(some), **_prefixed(kept))
+        arrays: dict[str, Any] = {"codes": codes, "members": _members(some, rows), **_place(some)}
+        np.savez(target, **arrays, **_prefixed(kept))
         told.append(Part(grams, some.cells))
     return told
 
@@ -197,7 +198,7 @@ def _place(sample: Sample) -> dict[str, np.ndarray]:
     return {"latitude": sample.latitude, "longitude": sample.longitude}
 
 
-def _prefixed(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _prefixed(values: Mapping[str, np.ndarray]) -> dict[str, Any]:
     return {f"p_{name}": array for name, array in values.items()}
 
 
@@ -226,7 +227,7 @@ def finish_chunk(
     part : str
         Of the chunk.
     weights : sequence of mapping
-        Of each fit.
+        Of each fold.
     target : Path
         NetCDF.
     """
@@ -236,7 +237,7 @@ def finish_chunk(
     found = {name.removeprefix("p_"): array for name, array in arrays.items() if name.startswith("p_")}
     if frame.plan.stack:
         ensemble = np.empty_like(found["climatology"])
-        for fold, own in zip(frame.folds, weights, strict=False):
+        for fold, own in zip(frame.folds, weights, strict=True):
             at = np.searchsorted(rows, fold.test)
             ensemble[at] = mix({name: values[at] for name, values in found.items()}, own)
         found["ensemble"] = ensemble

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import dask
 import dask.array
 import numpy as np
 import xarray as xr
+from dask.delayed import delayed
 
 from esai_core.errors import InputError
 from esai_s2s.config import S2sConfig
@@ -44,21 +44,23 @@ def _field(
     """Return the lazy field (category, start, window, latitude, longitude) whose chunks `block` makes."""
     size = config.data.categories
     variable, window = name
-    delayed = dask.delayed(block, pure=False)
+    make = delayed(block, pure=False)
     coords: dict[str, Any] = {"category": list(LABELS[size]), "start": starts, "window": [window]}
     grid = grid_of(config, variable)
     if grid is None:
         values = block(*arguments[0])[..., 0, 0]
         return xr.DataArray(values, coords, ("category", "start", "window"), name=variable)
+    from_delayed: Callable[..., Any] = dask.array.from_delayed
+    concatenate: Callable[..., Any] = dask.array.concatenate
     parts = [
-        dask.array.from_delayed(
-            delayed(*own), (size, len(starts), 1, chunk.last - chunk.first, chunk.width), dtype=np.float32
+        from_delayed(
+            make(*own), (size, len(starts), 1, chunk.last - chunk.first, chunk.width), dtype=np.float32
         )
         for chunk, own in zip(chunks, arguments, strict=True)
     ]
     coords |= {"latitude": grid[0], "longitude": grid[1]}
     return xr.DataArray(
-        dask.array.concatenate(parts, axis=3),
+        concatenate(parts, axis=3),
         coords,
         ("category", "start", "window", "latitude", "longitude"),
         name=variable,

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -137,7 +137,9 @@ def join_cells(parts: Sequence[Sample]) -> Sample:
         arrays = [getattr(part, name) for part in parts]
         return None if arrays[0] is None else np.concatenate(arrays, axis=-1)
 
-    changed = {name: joined(name) for name in ("observed", "forecast", "lags", "latitude", "longitude")}
+    changed: dict[str, Any] = {
+        name: joined(name) for name in ("observed", "forecast", "lags", "latitude", "longitude")
+    }
     return replace(parts[0], **changed)
 
 

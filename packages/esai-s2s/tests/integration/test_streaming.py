@@ -98,14 +98,14 @@ def test_the_whole_run_is_scored_and_the_sea_is_climatology(whole: Path) -> None
 
 
 def test_chunks_and_processes_give_the_same_numbers(config: Path, whole: Path, tmp_path: Path) -> None:
-    words = ["--set", "data.chunk_cells=36", "--workers", "2"]
+    words = ["--set", "data.chunk_cells=12", "--workers", "2"]
     assert_same(whole, run(config, tmp_path / "run", *words))
     assert len(list((tmp_path / "run" / "verification" / "t2m_14d").glob("*.nc"))) > 1
 
 
 def test_a_dask_cluster_gives_the_same_numbers(config: Path, whole: Path, tmp_path: Path) -> None:
     pytest.importorskip("distributed")
-    words = ["--set", "data.chunk_cells=36", "--cluster", "local:2"]
+    words = ["--set", "data.chunk_cells=12", "--cluster", "local:2"]
     assert_same(whole, run(config, tmp_path / "run", *words))
 
 
