@@ -32,6 +32,7 @@ from esai_s2s.fitting import (
     make_folds,
     make_plan,
     predict_singles,
+    prepared,
 )
 from esai_s2s.guard import assert_no_leak
 from esai_s2s.methods.registry import POOLED
@@ -107,6 +108,7 @@ def fit_pooled(config: S2sConfig, pool: Path, folder: Path, number: int, part: i
     """Grow the methods that learn from all cells, for one inner part of one fit (-1: the whole of it)."""
     sample = Sample.load(pool)
     frame = make_frame(config, sample, threads=threads)
+    sample = prepared(sample, frame.plan)
     rows = frame.fits[number]
     if part >= 0:
         train = sample.take(rows)
@@ -154,6 +156,7 @@ def fit_chunk(config: S2sConfig, chunk: Chunk, work: Path, models: Path, threads
             continue
         some, name = sample.on_cells(np.flatnonzero(known)), name_of(sample)
         frame = make_frame(config, some, threads=threads)
+        some = prepared(some, frame.plan)
         grown = work / "pooled" / name
         rows = np.sort(np.concatenate([fold.test for fold in frame.folds]))
         codes = np.full((len(rows), some.cells), np.nan, dtype=np.float32)
