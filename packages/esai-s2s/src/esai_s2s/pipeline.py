@@ -9,6 +9,7 @@ import shutil
 from functools import reduce
 from pathlib import Path
 
+import dask.config
 import numpy as np
 
 from esai_core.errors import InputError, UsageError
@@ -31,7 +32,7 @@ from esai_s2s.methods.registry import POOLED
 from esai_s2s.output import join_blocks, live_fields, test_fields
 from esai_s2s.sample import Sample, join_cells
 from esai_s2s.store import save_weights
-from esai_s2s.streaming import Chunk, Each, crew, make_chunks
+from esai_s2s.streaming import Chunk, Each, Layout, crew, make_layout
 
 __all__ = ["delivered_method", "evaluate", "predict", "report", "train"]
 
@@ -49,7 +50,9 @@ def train(config: S2sConfig, run: RunFolder) -> None:
 
 def _train(config: S2sConfig, run: RunFolder, variable: str, each: Each) -> None:
     """Fit one variable."""
-    chunks = make_chunks(config, variable)
+    layout = make_layout(config, variable)
+    layout.save(run.path(f"model/{variable}.npz"))
+    chunks = layout.chunks
     threads = run.workers or 1 if len(chunks) == 1 and not run.cluster else 1
     with run.stage("open"):
         pools = _pools(config, chunks, each)
@@ -101,7 +104,7 @@ def _log(name: str, cells: int, frame: Frame, weights: list[dict[str, float]]) -
     log.info("%s: %d cases of %d cells, weights %s", name, cases, cells, shown or "none")
 
 
-def _pools(config: S2sConfig, chunks: list[Chunk], each: Each) -> list[Sample]:
+def _pools(config: S2sConfig, chunks: tuple[Chunk, ...], each: Each) -> list[Sample]:
     """Return drawn cells that trees are grown on, window by window, or without trees the first with truth."""
     total = sum((chunk.last - chunk.first) * chunk.width for chunk in chunks)
     share = min(1.0, config.model.pool_cells / max(total, 1))
@@ -155,14 +158,15 @@ def predict(config: S2sConfig, run: RunFolder) -> None:
         live = _new_starts(config, run)
         blocks = []
         for variable in config.data.variables:
-            chunks = make_chunks(config, variable)
+            layout = Layout.load(run.find(f"model/{variable}.npz"), variable)
             if live is None:
-                blocks += test_fields(config, run.find("verification"), chunks, delivered)
+                blocks += test_fields(config, run.find("verification"), layout, delivered)
             else:
                 newest = config.data.live is not None
-                blocks += live_fields(config, run.find("model"), chunks, delivered, live, newest=newest)
+                blocks += live_fields(config, run.find("model"), layout, delivered, live, newest=newest)
         forecast = join_blocks(blocks).assign_attrs(method=delivered)
-        write_netcdf(forecast, run.path("forecast.nc"))
+        with dask.config.set(scheduler="synchronous"):  # NetCDF is not read by several threads at once
+            write_netcdf(forecast, run.path("forecast.nc"))
 
 
 def _new_starts(config: S2sConfig, run: RunFolder) -> dict[str, Path] | None:

@@ -7,14 +7,17 @@ from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
+
+import numpy as np
 
 from esai_core.progress import track
 from esai_core.runs import RunFolder
 from esai_s2s.config import S2sConfig
 from esai_s2s.data import grid_of
 
-__all__ = ["Chunk", "Each", "crew", "make_chunks"]
+__all__ = ["Chunk", "Each", "Layout", "crew", "make_layout"]
 
 T = TypeVar("T")
 
@@ -51,15 +54,52 @@ class Chunk:
         return f"{self.number:03d}"
 
 
-def make_chunks(config: S2sConfig, variable: str) -> list[Chunk]:
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """The grid of one variable, and how it is cut.
+
+    Attributes
+    ----------
+    variable : str
+    latitude, longitude : array or None
+        As in the files; None for a single series.
+    chunks : tuple of Chunk
+    """
+
+    variable: str
+    latitude: np.ndarray | None
+    longitude: np.ndarray | None
+    chunks: tuple[Chunk, ...]
+
+    def save(self, path: Path) -> None:
+        """Write to one .npz file."""
+        rows = np.array([(chunk.first, chunk.last) for chunk in self.chunks])
+        axes = {name: getattr(self, name) for name in ("latitude", "longitude")}
+        np.savez(path, rows=rows, **{name: axis for name, axis in axes.items() if axis is not None})
+
+    @classmethod
+    def load(cls, path: Path, variable: str) -> Layout:
+        """Read what `save` wrote."""
+        with np.load(path) as kept:
+            latitude, longitude = kept.get("latitude"), kept.get("longitude")
+            rows = kept["rows"].tolist()
+        width = 0 if longitude is None else len(longitude)
+        chunks = tuple(Chunk(variable, i, a, b, width) for i, (a, b) in enumerate(rows))
+        return cls(variable, latitude, longitude, chunks)
+
+
+def make_layout(config: S2sConfig, variable: str) -> Layout:
     """Cut the grid of a variable into runs of latitudes of at most ``data.chunk_cells`` cells (or one)."""
     grid = grid_of(config, variable)
     if grid is None:
-        return [Chunk(variable, 0)]
+        return Layout(variable, None, None, (Chunk(variable, 0),))
     height, width = (len(axis) for axis in grid)
     step = max(1, config.data.chunk_cells // width)
     firsts = range(0, height, step)
-    return [Chunk(variable, i, first, min(first + step, height), width) for i, first in enumerate(firsts)]
+    chunks = tuple(
+        Chunk(variable, i, first, min(first + step, height), width) for i, first in enumerate(firsts)
+    )
+    return Layout(variable, *grid, chunks)
 
 
 class Each(Protocol):
