@@ -130,7 +130,11 @@ def network(examples: int, rows: int, columns: int, folder: Path) -> None:
         )
         seconds = min(found.column("seconds")[2:])
         tell(
-            f"one epoch of training, {workers} workers", seconds, values, wall=True, processors=os.cpu_count()
+            f"one epoch of training, {workers} workers",
+            seconds,
+            values,
+            wall=True,
+            processors=len(os.sched_getaffinity(0)),
         )
     predict(found.model, {k: v[:16] for k, v in inputs.items()}, batch_size=16)
     tell("network's forward pass", clock(lambda: predict(found.model, inputs, batch_size=16))[0], values)

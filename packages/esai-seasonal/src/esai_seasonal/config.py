@@ -101,7 +101,7 @@ class ModelConfig(Section):
 class AdversarialConfig(Section):
     """The table ``[adversarial]``: the training after the supervised one, where ``model.adversarial``."""
 
-    weight: Annotated[float, Field(gt=0)] = 0.05
+    weight: Annotated[float, Field(gt=0)] = 0.3
     """Weight of the adversarial loss; that of the supervised training has 1."""
     epochs: Annotated[int, Field(ge=1)] = 10
     """Times that every example is seen."""

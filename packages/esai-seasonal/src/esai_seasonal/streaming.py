@@ -135,10 +135,10 @@ def correct_series(
             rows, columns = block
             where = {"latitude": rows, "longitude": columns}
             values = [_by_time(a.isel(where)) for a in arrays]
-            out = np.empty(values[2].shape, "float32")
-            # A few cells at a time: their series stay in the cache, and no large array is made and faulted in.
+            out = np.empty_like(values[2], dtype="float32")
+            # A few cells at a time: their series stay in the cache, and no large array is faulted in.
             width = max(1, BATCH_BYTES // (4 * len(out)))
-            for first in range(0, out.shape[1], width):
+            for first in range(0, out.size // len(out), width):
                 some = slice(first, first + width)
                 series = [np.ascontiguousarray(v[:, some].T) for v in values]
                 out[:, some] = _corrected(method, series, arrays, kind, by_month).T
@@ -217,6 +217,7 @@ def _corrected(
 def _created(target: xr.DataArray, path: Path, chunk: tuple[int, ...]) -> zarr.Array:
     """Make an empty Zarr store with the coordinates of `target`; give the array to fill."""
     import zarr
+    from zarr.codecs import BloscCodec
 
     name = str(target.name or "values")
     ds = target.coords.to_dataset()[["time", "latitude", "longitude"]].drop_encoding()
@@ -229,7 +230,7 @@ def _created(target: xr.DataArray, path: Path, chunk: tuple[int, ...]) -> zarr.A
         chunks=chunk,
         dtype="float32",
         # A third of the time of zarr's default, and a smaller file.
-        compressors=zarr.codecs.BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"),
+        compressors=BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"),
         fill_value=np.nan,
         dimension_names=dims,
         attributes={str(k): str(v) for k, v in target.attrs.items()},

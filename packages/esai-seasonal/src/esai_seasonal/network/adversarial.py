@@ -105,7 +105,7 @@ def oppose(
 
 def discriminator_weights(folder: Path, count: int) -> dict[str, np.ndarray]:
     """Read what the checkpoints of `oppose` hold beside the networks: discriminators and optimizers."""
-    arrays = {}
+    arrays: dict[str, np.ndarray] = {}
     for number in range(count):
         found, _ = read_checkpoint(folder / f"adversarial_{number}" / "checkpoint.npz")
         arrays |= {f"opposed_{number}/{k}": v for k, v in found.items() if k.startswith("opposed")}
