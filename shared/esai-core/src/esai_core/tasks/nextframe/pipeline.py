@@ -14,7 +14,7 @@ from esai_core import io, nn, training
 from esai_core.errors import InputError
 from esai_core.grid import area_weights
 from esai_core.report import Report, add_intervals, key_message, plots
-from esai_core.runs import RunFolder, read_metrics
+from esai_core.runs import RunFolder, read_history, read_metrics
 from esai_core.tasks.fields import FieldCycle, open_field, score_methods, write_history
 from esai_core.tasks.nextframe.baselines import Damping
 from esai_core.tasks.nextframe.config import NextframeConfig
@@ -96,7 +96,7 @@ def train(config: NextframeConfig, run: RunFolder) -> None:
     weights = area_weights(work.field["latitude"]).values[:, None, None]
     with run.stage("fit baselines"):
         damping = Damping.fit(work.anomalies, work.fitted, config.leads)
-    for kind in config.network.kinds:
+    for number, kind in enumerate(config.network.kinds):
         with run.stage(f"train {kind}"):
             history = train_network(
                 kind,
@@ -112,7 +112,7 @@ def train(config: NextframeConfig, run: RunFolder) -> None:
                 workers=run.workers,
             )
         nn.save(history.model, run.path(f"model/{kind}.keras"))
-        write_history(run, history.rows, network=kind)
+        write_history(run, history.rows, network=number)
     np.savez(run.path("model/damping.npz"), factors=damping.factors)
     with run.stage("choose method"):
         made = forecast_all(work, work.choose, config, run)
@@ -276,10 +276,11 @@ def report(config: NextframeConfig, run: RunFolder) -> None:
         ),
         caption="Error saved against the damped anomaly; negative where it is lost.",
     )
-    if config.network.kinds:
-        page.section("Training").figure(
-            plots.loss_curve(run.find("history.csv")), caption="Loss of the networks."
-        )
+    page.section("Training")
+    history = read_history(run.find("history.csv"))
+    for number, kind in enumerate(config.network.kinds):
+        rows = [row for row in history if row["network"] == number]
+        page.figure(plots.loss_curve(rows), caption=f"Loss of {kind}, in squared standard deviations.")
     page.write(run.path("report.html"))
 
 
