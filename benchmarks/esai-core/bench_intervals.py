@@ -33,38 +33,60 @@ def opened(root: Path, name: str) -> xr.Dataset:
     return xr.open_dataset(root / name, engine="netcdf4", decode_timedelta=False).load()
 
 
-def seasonal(root: Path) -> dict:
-    """SEAS5 ensemble mean, bias of 1981-1994 taken off by start month and lead; calibrated 1995-2001."""
+def seasonal_pair(root: Path) -> tuple[pd.DatetimeIndex, np.ndarray, np.ndarray]:
+    """SEAS5 ensemble mean and ERA5 at its points: (start, lead, latitude, longitude)."""
     forecast = opened(root, "seasonal/seas5_t2m_monthly_colombia_1981-2008.nc")["t2m"].mean("number")
     truth = opened(root, "seasonal/era5_t2m_monthly_colombia_1981-2009.nc")["t2m"].rename(valid_time="time")
     truth = truth.sel(latitude=forecast["latitude"], longitude=forecast["longitude"])
     starts = pd.DatetimeIndex(forecast["forecast_reference_time"].values)
-    leads = forecast["forecastMonth"].values.astype(int)
-    valid = np.array([[start + pd.DateOffset(months=int(lead) - 1) for lead in leads] for start in starts])
-    observed = np.stack([truth.sel(time=pd.DatetimeIndex(column)).values for column in valid.T], axis=1)
+    valid = [starts + pd.DateOffset(months=int(lead) - 1) for lead in forecast["forecastMonth"].values]
+    observed = np.stack([truth.sel(time=times).values for times in valid], axis=1)
     guess = forecast.transpose("forecast_reference_time", "forecastMonth", "latitude", "longitude").values
-    fit = starts.year <= 1994
+    return starts, observed, guess
+
+
+def seasonal_fixed(root: Path) -> dict:
+    """Bias off by month and lead with the other years of 1981-2001, calibrated on them; test 2002-08."""
+    starts, observed, guess = seasonal_pair(root)
+    past, test = starts.year <= 2001, starts.year > 2001
+    error = guess - observed
     for month in range(1, 13):
-        here = starts.month == month
-        guess[here] -= (guess - observed)[here & fit].mean(0)
-    calibrate, test = (starts.year > 1994) & (starts.year <= 2001), starts.year > 2001
-    conformal = SplitConformal(coverage=COVERAGE).fit(
-        observed[calibrate], guess[calibrate], blocks=starts.year[calibrate]
-    )
+        mine, later = (starts.month == month) & past, (starts.month == month) & test
+        total = error[mine].sum(0)
+        guess[mine] -= (total - error[mine]) / (mine.sum() - 1)
+        guess[later] -= total / mine.sum()
+    conformal = SplitConformal(coverage=COVERAGE).fit(observed[past], guess[past], blocks=starts.year[past])
     ends = conformal.interval(guess[test])
     return interval_scores(observed[test], *ends, coverage=COVERAGE, blocks=starts.year[test])
 
 
+def seasonal_adaptive(root: Path) -> dict:
+    """Bias off with all earlier years, intervals that follow what was covered; test 2002-08."""
+    starts, observed, guess = seasonal_pair(root)
+    test, error = starts.year > 2001, guess - observed
+    moved = np.full_like(guess, np.nan)
+    for number, start in enumerate(starts):
+        known = (starts.month == start.month) & (starts.year < start.year)
+        if known.sum() >= 5:
+            moved[number] = guess[number] - error[known].mean(0)
+    adaptive = AdaptiveConformal(coverage=COVERAGE, gamma=0.02, window=120, delay=7, spin_up=40)
+    ends, _ = adaptive.intervals(observed, moved)
+    scored = (part[test] for part in (observed, ends.lower, ends.upper))
+    return interval_scores(*scored, coverage=COVERAGE, blocks=starts.year[test])
+
+
 def s2s(root: Path, name: str) -> dict:
-    """14-day precipitation in mm: the ensemble's own interval, corrected on the first 13 years."""
+    """14-day precipitation in mm: the ensemble's own interval, corrected on the other years."""
     data = opened(root, f"s2s/{name}_eobs_iberia_tp_14day.nc")
     members, truth = data["tp"].values, data["tp_obs"].values
     low, high = ensemble_interval(members, coverage=0.8)
-    first, last = slice(None, 13), slice(13, None)
-    conformal = ConformalQuantiles(coverage=COVERAGE, pooled=True, symmetric=False)
-    conformal.fit(truth[first], low[first], high[first])
-    ends = conformal.interval(low[last], high[last]).clip(low=0.0)
-    return interval_scores(truth[last], *ends, coverage=COVERAGE, blocks=np.arange(len(truth))[last])
+    ends = np.full((2, *truth.shape), np.nan)
+    for year in range(len(truth)):
+        others = np.arange(len(truth)) != year
+        conformal = ConformalQuantiles(coverage=COVERAGE, pooled=True, symmetric=False)
+        conformal.fit(truth[others], low[others], high[others])
+        ends[:, year] = conformal.interval(low[year], high[year]).clip(low=0.0)
+    return interval_scores(truth, *ends, coverage=COVERAGE, blocks=np.arange(len(truth)))
 
 
 def fire(root: Path) -> dict:
@@ -137,7 +159,8 @@ def stations(root: Path, file: str, target: str, drop: list[str], place: list[st
 
 
 CASES: dict[str, Callable[[Path], dict]] = {
-    "seasonal: SEAS5 t2m Colombia (K)": seasonal,
+    "seasonal: SEAS5 t2m Colombia, fixed (K)": seasonal_fixed,
+    "seasonal: SEAS5 t2m Colombia, adaptive (K)": seasonal_adaptive,
     "s2s: ECMWF S4 precipitation Iberia (mm)": lambda root: s2s(root, "s4"),
     "s2s: CFSv2 precipitation Iberia (mm)": lambda root: s2s(root, "cfsv2"),
     "fire: western-US burned area (log ha)": fire,

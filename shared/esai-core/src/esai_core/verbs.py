@@ -188,7 +188,8 @@ def init(args: argparse.Namespace) -> None:
     path = Path(args.out if args.out is not None else f"{name}.toml").expanduser()
     path = path / f"{name}.toml" if path.is_dir() else path
     _write_text(path, job.load_template(), overwrite=args.overwrite)
-    log.info("edit its paths, try `%s config check %s`, then `%s run %s`", job.name, path, job.name, path)
+    command = " ".join(filter(None, (job.name, getattr(args, "job_name", None))))
+    log.info("edit its paths, try `%s config check %s`, then `%s run %s`", command, path, command, path)
 
 
 def _write_text(path: Path, text: str, *, overwrite: bool) -> None:

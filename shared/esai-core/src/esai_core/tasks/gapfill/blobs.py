@@ -55,8 +55,8 @@ def draw_blobs(
 
 
 def time_runs(times: int, *, duration: float) -> NDArray[np.int64]:
-    """Label times by runs of twice the duration of a blob, over which gaps and errors are alike."""
-    return np.arange(times) // max(1, math.ceil(2 * duration))
+    """Label times by runs of twice the duration of a blob; each time by itself where blobs do not stay."""
+    return np.arange(times) // (math.ceil(2 * duration) if duration > 1 else 1)
 
 
 def part_cells(
