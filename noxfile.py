@@ -173,7 +173,7 @@ def lint(session: nox.Session) -> None:
     checks = [
         ["ruff", "check", "."],
         ["ruff", "format", "--check", "."],
-        ["mypy", "noxfile.py", "tools", "benchmarks/run.py"],
+        ["mypy", "noxfile.py", "tools", "ci", "benchmarks/run.py"],
         ["python", "tools/check_files.py"],
         ["python", "tools/check_dependencies.py"],
     ]
@@ -228,7 +228,7 @@ def types(session: nox.Session, package: str) -> None:
 @nox.session(reuse_venv=True)
 def tooling(session: nox.Session) -> None:
     """Test the tools, and that a package made from the template passes every check."""
-    install_tools(session, "lint")
+    install_tools(session, "release")
     with tempfile.TemporaryDirectory() as scratch, session.chdir(scratch):
         arguments = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "-p", "no:cacheprovider"]
         session.run("pytest", *arguments, str(ROOT / "tools" / "tests"), *session.posargs)
@@ -251,6 +251,57 @@ def demo(session: nox.Session, package: str) -> None:
     # A package of several jobs names the one whose demo is shown: [tool.esai] demo = ["mos", "demo"].
     verb = repo.find(package).metadata.get("tool", {}).get("esai", {}).get("demo", ["demo"])
     session.run(package, *verb, "--out", str(RUNS / f"demo-{package}"), "--overwrite", env=QUIET)
+
+
+@nox.session(reuse_venv=True)
+def fragments(session: nox.Session) -> None:
+    """Check that a change which users can notice comes with a line for the changelog (-- --base COMMIT)."""
+    install_tools(session, "release")
+    session.run("python", "tools/fragments.py", *session.posargs)
+
+
+@nox.session(reuse_venv=True)
+def release(session: nox.Session) -> None:
+    """Make a release of one package: version, changelog, commit, tag (-- PACKAGE VERSION)."""
+    install_tools(session, "release")
+    session.run("python", "tools/release.py", *session.posargs)
+
+
+@nox.session(reuse_venv=True)
+def dist(session: nox.Session) -> None:
+    """Build the distributions that are published, and check them (-- PACKAGE...)."""
+    install_tools(session, "release")
+    session.run("python", "ci/check_dist.py", *session.posargs)
+
+
+@nox.session(reuse_venv=True)
+def released(session: nox.Session) -> None:
+    """Check a release that was tagged, and build and check what is published of it (-- TAG)."""
+    install_tools(session, "release")
+    tag = session.posargs[0] if session.posargs else session.error("which tag? -- esai-fire-v0.2.0")
+    session.run("python", "tools/release.py", "--check-tag", tag)
+    session.run("python", "ci/check_dist.py", tag.rpartition("-v")[0])
+
+
+@nox.session(reuse_venv=True)
+def publish(session: nox.Session) -> None:
+    """Publish checked distributions to UV_PUBLISH_URL; safe to run again (-- FILES)."""
+    install_tools(session, "release")
+    session.run("python", "ci/publish.py", *session.posargs)
+
+
+@nox.session(reuse_venv=True)
+def release_check(session: nox.Session) -> None:
+    """Rehearse the release of every package against an index on this machine."""
+    install_tools(session, "release")
+    session.run("python", "ci/release_check.py", *session.posargs)
+
+
+@nox.session(reuse_venv=True)
+def core_compat(session: nox.Session) -> None:
+    """Test the last released packages against the core of this tree."""
+    install_tools(session, "release")
+    session.run("python", "ci/core_compat.py", *session.posargs)
 
 
 @nox.session(reuse_venv=True, requires=["build"])

@@ -4,6 +4,8 @@
     python3 tools/dev.py test [PACKAGE...]      everything that has to hold before a merge
     python3 tools/dev.py lint | types | docs | bench
     python3 tools/dev.py minimums [PACKAGE...]  the tests with the oldest dependencies that are allowed
+    python3 tools/dev.py release PACKAGE major|minor|patch|X.Y.Z [--dry-run]
+    python3 tools/dev.py release-check [PACKAGE...]  rehearse a release of everything on this machine
     python3 tools/dev.py constraints [...]      compile the pinned versions (--check, --upgrade)
     python3 tools/dev.py new-package NAME ...   start a package from the template
     python3 tools/dev.py nox ...                anything else that the noxfile offers (--list)
@@ -49,6 +51,7 @@ SESSIONS = {
     "minimums": ["minimums"],
     "bench": ["bench"],
 }
+WITH_ARGUMENTS = ("release", "release-check")  # sessions that take what follows
 PER_PACKAGE = {"tests", "types", "minimums", "demo", "bench"}
 
 
@@ -173,12 +176,14 @@ def main(arguments: list[str]) -> int:
     if command in ("-h", "--help", "help"):
         print((__doc__ or "").strip())
         return 0
-    if command not in ("demo", "nox", "constraints", "new-package", *SESSIONS):
+    if command not in ("demo", "nox", "constraints", "new-package", *WITH_ARGUMENTS, *SESSIONS):
         say(f"there is no command {command!r}; `python3 tools/dev.py --help` lists them")
         return 2
     make_tools()
     if command == "nox":
         return nox(*rest)
+    if command in WITH_ARGUMENTS:
+        return nox("--session", command.replace("-", "_"), "--", *rest)
     if command in ("constraints", "new-package"):
         return script(command.replace("-", "_") + ".py", *rest)
     cut = rest.index("--") if "--" in rest else len(rest)

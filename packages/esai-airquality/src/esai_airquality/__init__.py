@@ -9,12 +9,12 @@ __getattr__, __dir__, __all__ = attach(
     {
         "MosConfig": "mos.config",
         "Panel": "mos.panel",
-        "State": "mos.engine",
+        "State": "mos.state",
         "advance": "mos.engine",
         "analogs": "mos.kernels",
         "d1max": "mos.daily",
         "d8max": "mos.daily",
-        "extend": "mos.engine",
+        "extend": "mos.state",
         "kalman": "mos.kernels",
         "load_state": "mos.store",
         "map_quantiles": "mos.quantiles",
@@ -22,6 +22,6 @@ __getattr__, __dir__, __all__ = attach(
         "persistence": "mos.kernels",
         "read_panel": "mos.panel",
         "save_state": "mos.store",
-        "start": "mos.engine",
+        "start": "mos.state",
     },
 )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from esai_airquality.mos.job import MOS
+from esai_airquality.reanalysis.job import REANALYSIS
 from esai_core import cli
 
-JOBS = {"mos": MOS}
+JOBS = {"mos": MOS, "reanalysis": REANALYSIS}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -10,6 +10,7 @@ import xarray as xr
 
 from esai_airquality.cli import main
 from esai_airquality.mos.demo import prepare
+from esai_core.errors import InputError
 from esai_core.io import open_dataset, read_table, write_netcdf, write_table
 from esai_core.testing import assert_light_cli, data_path, run_cli
 
@@ -134,6 +135,54 @@ def test_a_cams_grid_is_interpolated_to_stations(tmp_path: Path) -> None:
     table = read_grid(path, "o3_conc", (), stations)
     assert table["time"].iloc[0] == pd.Timestamp("2023-04-01")
     assert np.allclose(table["value"], 41.3 * 2 - 3.2 + np.arange(6), atol=1e-4)
+
+
+def test_a_folder_of_runs_tells_its_leads_apart(tmp_path: Path) -> None:
+    from esai_airquality.mos.grids import read_grid
+
+    lat, lon = np.array([40.0, 41.0]), np.array([1.0, 2.0])
+    for day in (1, 2):
+        time = pd.date_range(f"2023-04-{day:02d}", periods=48, freq="h").as_unit("ns")
+        values = np.full((48, 2, 2), float(day)) + np.repeat([0.0, 10.0], 24)[:, None, None]
+        coords = {"time": time, "latitude": lat, "longitude": lon}
+        field = xr.DataArray(values, dims=("time", "latitude", "longitude"), coords=coords, name="o3_conc")
+        write_netcdf(field.to_dataset(), tmp_path / f"run{day}.nc")
+    stations = pd.DataFrame({"latitude": [40.5], "longitude": [1.5]}, index=["ES1"])
+    table = read_grid(tmp_path, None, (), stations)
+    shared = table[table["time"] == "2023-04-02"].set_index("lead")["value"]
+    assert shared.to_dict() == {2: 11.0, 1: 2.0}
+    double = xr.concat([field, field.isel(time=slice(0, 1))], "time").to_dataset()
+    write_netcdf(double, tmp_path / "run2.nc")
+    with pytest.raises(InputError, match="duplicated stamps"):
+        read_grid(tmp_path, None, (), stations)
+    with pytest.raises(InputError, match="outside the grid"):
+        read_grid(tmp_path / "run1.nc", None, (), stations.assign(longitude=7.0))
+
+
+def test_a_killed_run_goes_on(network: Path, tmp_path: Path) -> None:
+    """The process is killed in the middle, and what it had saved is taken up again."""
+    import signal
+    import subprocess
+    import sys
+    import time
+
+    words = ["mos", "run", str(network), "--out", str(tmp_path / "killed"), *small("mos.rounds=60")]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "esai_airquality.cli", *words], stderr=subprocess.DEVNULL
+    )
+    saved = tmp_path / ".killed.partial"
+    limit = time.monotonic() + 60
+    while not list(saved.glob("**/state.npz")) and process.poll() is None and time.monotonic() < limit:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    done = run_cli(main, [*words, "--resume"])
+    assert done.code == 0, done.err
+    assert "going on after" in done.err
+    whole = run_cli(main, [*words[:3], "--out", tmp_path / "whole", *small("mos.rounds=60")])
+    assert whole.code == 0, whole.err
+    one, other = (open_dataset(tmp_path / out / "forecast.nc", standard=False) for out in ("killed", "whole"))
+    xr.testing.assert_identical(one, other)
 
 
 def test_table_a_is_reproduced(tmp_path: Path) -> None:

@@ -123,6 +123,13 @@ def flatten_dates(ds: xr.Dataset, *, where: object = None) -> xr.Dataset:
     return stacked.assign_coords(start=np.array(starts, dtype="datetime64[ns]"))
 
 
+def _from_day(da: xr.DataArray) -> xr.DataArray:
+    """Count leads from the beginning of a day: GRIB names a daily mean by the end of its day."""
+    if "lead" in da.dims and da.attrs.get("GRIB_stepType") in ("avg", "max", "min"):
+        return da.assign_coords(lead=da["lead"].values - 1)
+    return da
+
+
 def _checked_starts(ds: xr.Dataset, path: Path) -> xr.Dataset:
     starts = ds["start"].values
     if starts.dtype.kind != "M":
@@ -179,7 +186,7 @@ def take_variable(ds: xr.Dataset, variable: str, *, role: str, alone: bool, wher
     names.append(variable)
     for name in names:
         if name in ds.data_vars:
-            return ds[name]
+            return _from_day(ds[name])
     raise InputError(
         f"no {role} {variable!r}",
         where=where,

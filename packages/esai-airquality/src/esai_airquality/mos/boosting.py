@@ -12,6 +12,14 @@ from esai_airquality.mos.config import MosSection
 
 __all__ = ["Trees", "fit_trees"]
 
+OBJECTIVES = {
+    "mean": "reg:squarederror",
+    "weighted": "reg:squarederror",
+    "event": "binary:logistic",
+    "lower": "reg:quantileerror",
+    "upper": "reg:quantileerror",
+}
+
 
 @dataclass(frozen=True)
 class Trees:
@@ -19,7 +27,7 @@ class Trees:
 
     Attributes
     ----------
-    kind : {"mean", "weighted", "event"}
+    kind : {"mean", "weighted", "event", "lower", "upper"}
         What they give.
     saved : tuple of bytes
         Empty bytes for a station that had no training sample.
@@ -73,10 +81,10 @@ def fit_trees(
         Predictors.
     target : array (day, hour, station)
         Observations; samples without one, or without a forecast, are left out.
-    kind : {"mean", "weighted", "event"}
+    kind : {"mean", "weighted", "event", "lower", "upper"}
         Squared error; squared error weighted by the distance of the observation from its mean (which raises
-        the
-        say of peaks: Petetin et al. 2022, doi:10.5194/acp-22-11603-2022); logistic loss of ``o > event``.
+        the say of peaks: Petetin et al. 2022, doi:10.5194/acp-22-11603-2022); logistic loss of ``o > event``;
+        pinball loss of the two quantiles that bound ``interval`` of the observations.
     config : MosSection
         Settings of the trees.
     seed : int
@@ -107,8 +115,8 @@ def _fit(x: NDArray[np.float32], y: NDArray[np.float64], kind: str, config: MosS
         weight = weight / weight.mean() + 0.1
     label = (y > config.event).astype(np.float32) if kind == "event" else y.astype(np.float32)
     data = xgboost.QuantileDMatrix(x, label=label, weight=weight, max_bin=64, nthread=config.threads)
-    params = {
-        "objective": "binary:logistic" if kind == "event" else "reg:squarederror",
+    params: dict[str, Any] = {
+        "objective": OBJECTIVES[kind],
         "tree_method": "hist",
         "max_depth": config.depth,
         "eta": config.learning_rate,
@@ -121,6 +129,9 @@ def _fit(x: NDArray[np.float32], y: NDArray[np.float64], kind: str, config: MosS
         "seed": seed,
         "verbosity": 0,
     }
-    rounds = max(config.rounds // 2, 10) if kind == "event" else config.rounds
+    if kind in ("lower", "upper"):
+        params["quantile_alpha"] = 0.5 + (0.5 if kind == "upper" else -0.5) * config.interval
+    half = kind not in ("mean", "weighted")
+    rounds = max(config.rounds // 2, 10) if half else config.rounds
     model = xgboost.train(params, data, num_boost_round=rounds)
     return bytes(model.save_raw("ubj"))

@@ -10,8 +10,19 @@ from esai_core.config import Config, DataPath, Section
 
 __all__ = ["METHODS", "TEMPLATE", "MosConfig"]
 
-Method = Literal["raw", "pers", "ma", "kf", "qm", "an", "gbm", "gbm_weighted", "gbm_alert"]
-METHODS: tuple[Method, ...] = ("raw", "pers", "ma", "kf", "qm", "an", "gbm", "gbm_weighted", "gbm_alert")
+Method = Literal["raw", "pers", "ma", "kf", "qm", "an", "gbm", "gbm_weighted", "blend", "gbm_alert"]
+METHODS: tuple[Method, ...] = (
+    "raw",
+    "pers",
+    "ma",
+    "kf",
+    "qm",
+    "an",
+    "gbm",
+    "gbm_weighted",
+    "blend",
+    "gbm_alert",
+)
 Units = Literal["ppb", "ug/m3", "kg/m3"]
 
 
@@ -19,7 +30,8 @@ class DataSection(Section):
     """The table ``[data]``: tables (CSV, Parquet) or NetCDF of stations or of a grid."""
 
     forecast: DataPath
-    """Hourly forecasts: a table of stations, or NetCDF (station, time) or (time, latitude, longitude)."""
+    """Hourly: a table of stations, NetCDF (station, time) or (time, latitude, longitude), or a folder
+    of NetCDF, one file for each run."""
     observations: DataPath
     """Hourly observations of stations; may be the same file."""
     stations: DataPath | None = None
@@ -77,6 +89,10 @@ class MosSection(Section):
     """Depth of a tree."""
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.08
     """Step of the boosting."""
+    interval: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """Part of the observations that the interval of each forecast shall hold; 0 for no intervals."""
+    interval_days: Annotated[int, Field(ge=10)] = 60
+    """Days that the width of the intervals is learnt from."""
     scope: Literal["global", "local"] = "global"
     """One ensemble of trees for all stations, or one for each."""
     threads: Annotated[int, Field(ge=1)] = 2
@@ -88,6 +104,8 @@ class MosSection(Section):
     def _methods_fit(self) -> MosSection:
         if not self.methods or len(set(self.methods)) != len(self.methods):
             raise ValueError("methods must be named once each, one at least")
+        if self.methods == ("blend",) or self.methods == ("gbm_alert",):
+            raise ValueError(f"{self.methods[0]} needs another method beside it")
         if len(set(self.leads)) != len(self.leads) or not self.leads:
             raise ValueError("leads must be named once each, one at least")
         return self
@@ -123,9 +141,10 @@ units = "ug/m3"                        # of the forecast and of all results
 # meteorology = ["t2m", "ws10"]
 
 [mos]
-# methods = ["raw", "pers", "ma", "kf", "qm", "an", "gbm", "gbm_weighted", "gbm_alert"]
+# methods = ["raw", "pers", "ma", "kf", "qm", "an", "gbm", "gbm_weighted", "blend", "gbm_alert"]
 leads = [1]
 event = 120.0
 # refresh = 30       # days after which models are fitted again on all the past
 # kf_ratio = 0.06
+# interval = 0.9     # prediction intervals; 0 for none
 """

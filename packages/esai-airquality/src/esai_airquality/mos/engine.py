@@ -1,184 +1,34 @@
 """The operational run: a state that goes from issue day to issue day, one at a time or many at once.
 
 A forecast of lead ``k`` for day ``t`` is issued when the observations of day ``t - k`` are known, and takes
-no later
-one. Day by day or all at once gives the same bits, as each step reads the same values in the same order.
+no later one. Day by day or all at once gives the same bits, as each step reads the same values in the same
+order.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from esai_airquality.mos.alerts import AlertRule, learn_rule
-from esai_airquality.mos.boosting import Trees, fit_trees
+from esai_airquality.mos.alerts import learn_rule
+from esai_airquality.mos.blending import blend, convex_weights
+from esai_airquality.mos.boosting import fit_trees
 from esai_airquality.mos.config import MosSection
+from esai_airquality.mos.conformal import widened
 from esai_airquality.mos.features import analog_features, features
 from esai_airquality.mos.kernels import analogs, kalman, moving_average, persistence
-from esai_airquality.mos.panel import Panel
-from esai_airquality.mos.quantiles import BINS, count_pairs, map_quantiles, quantiles_of
-from esai_core.errors import InputError
+from esai_airquality.mos.quantiles import count_pairs, map_quantiles, quantiles_of
+from esai_airquality.mos.state import KINDS, PERCENTILES, STEADY, State, value_methods, wanted_methods
 
-__all__ = ["State", "advance", "extend", "known_days", "start"]
+__all__ = ["advance"]
 
 log = logging.getLogger(__name__)
 
-PERCENTILES = np.arange(1, 100) / 100
-KINDS = {"gbm": "mean", "gbm_weighted": "weighted", "gbm_alert": "event"}
-GBM_NEEDS = ("pers", "ma", "kf", "an")
-
-
-@dataclass
-class State:
-    """What an operational run keeps from day to day.
-
-    Attributes
-    ----------
-    panel : Panel
-        All forecasts and observations so far (the sample store).
-    issued : int
-        Days whose observations have been used.
-    predictions : mapping of str to mapping of int to float32 array (day, hour, station)
-        Method to lead to what was issued, by valid day; ``"chance"`` holds calibrated chances of an event and
-        ``"gbm_alert"`` 1 for an alert, ``"raw_chance"`` chances before calibration.
-    kalman : mapping of int to array (2, hour, station)
-        x and p of each lead.
-    histograms : mapping of int to int32 array (2, station, BINS)
-        Of past forecasts and observations.
-    maps : mapping of int to array (2, station, 99)
-        Quantiles in use.
-    trees : mapping of str to Trees
-        ``"METHOD/LEAD"`` to what is in use.
-    rules : mapping of int to AlertRule
-        In use.
-    history : list
-        One entry for each refresh of an alert rule.
-    """
-
-    panel: Panel
-    issued: int = 0
-    predictions: dict[str, dict[int, NDArray[np.float32]]] = field(default_factory=dict)
-    kalman: dict[int, NDArray[np.float64]] = field(default_factory=dict)
-    histograms: dict[int, NDArray[np.int32]] = field(default_factory=dict)
-    maps: dict[int, NDArray[np.float64]] = field(default_factory=dict)
-    trees: dict[str, Trees] = field(default_factory=dict)
-    rules: dict[int, AlertRule] = field(default_factory=dict)
-    history: list[dict[str, float]] = field(default_factory=list)
-
-
-def known_days(panel: Panel) -> int:
-    """Count the days up to the last one with an observation."""
-    seen = np.isfinite(panel.observed).any(axis=(1, 2))
-    return int(np.flatnonzero(seen)[-1]) + 1 if seen.any() else 0
-
-
-def _wanted(config: MosSection) -> list[str]:
-    """Methods to run: those asked for and those that the trees are fed with."""
-    names: list[str] = [name for name in config.methods if name != "raw"]
-    if any(name in KINDS for name in names):
-        names += [name for name in GBM_NEEDS if name not in names]
-    return names
-
-
-def start(panel: Panel, config: MosSection) -> State:
-    """Begin before the first day.
-
-    Parameters
-    ----------
-    panel : Panel
-        Forecasts and observations; more can be added with `extend`.
-    config : MosSection
-        Methods and leads.
-
-    Returns
-    -------
-    State
-    """
-    days, hours, stations = panel.observed.shape
-    state = State(panel)
-    names = [*_wanted(config), *(("chance", "raw_chance") if "gbm_alert" in config.methods else ())]
-    for lead in config.leads:
-        for name in names:
-            empty = np.full((days, hours, stations), np.nan, np.float32)
-            state.predictions.setdefault(name, {})[lead] = empty
-        state.kalman[lead] = np.stack([np.zeros((hours, stations)), np.ones((hours, stations))])
-        if "qm" in config.methods:
-            state.histograms[lead] = np.zeros((2, stations, BINS), np.int32)
-            state.maps[lead] = np.full((2, stations, len(PERCENTILES)), np.nan)
-        if "gbm_alert" in config.methods:
-            state.rules[lead] = AlertRule(1.0, 0.0, config.first_cutoff, 0)
-    return state
-
-
-def extend(state: State, panel: Panel) -> State:
-    """Add days to the store; what was used already stays as it was.
-
-    Parameters
-    ----------
-    state : State
-        Of the days before.
-    panel : Panel
-        New days, all of them after or overlapping the days that are known.
-
-    Returns
-    -------
-    State
-        With a longer panel.
-
-    Raises
-    ------
-    InputError
-        If stations or predictors differ, or days are missing between.
-    """
-    old = state.panel
-    if panel.stations != old.stations or list(panel.meteorology) != list(old.meteorology):
-        raise InputError(
-            f"the new data hold {len(panel.stations)} stations, the run {len(old.stations)}, or other "
-            f"predictors",
-            where="data.forecast",
-            remedy="give the same stations and predictors, or start a new run",
-        )
-    offset = int((panel.days[0] - old.days[0]).astype(int))
-    if not 0 <= offset <= len(old.days):
-        raise InputError(
-            f"the new data begin on {panel.days[0]}, the run ends on {old.days[-1]}",
-            where="data.forecast",
-            remedy="leave no gap",
-        )
-    total = max(len(old.days), offset + len(panel.days))
-    keep = state.issued
-    days = old.days[0] + np.arange(total).astype("timedelta64[D]")
-
-    def join(before: NDArray, after: NDArray | None, used: int) -> NDArray:
-        out = np.full((total, *before.shape[1:]), np.nan, before.dtype)
-        out[: len(before)] = before
-        if after is not None:
-            new = np.isfinite(after[max(used - offset, 0) :])
-            part = out[max(used, offset) : offset + len(after)]
-            part[new] = after[max(used - offset, 0) :][new]
-        return out
-
-    forecasts = {lead: join(a, panel.forecasts.get(lead), keep) for lead, a in old.forecasts.items()}
-    meteorology = {
-        name: {lead: join(a, panel.meteorology[name].get(lead), keep) for lead, a in by_lead.items()}
-        for name, by_lead in old.meteorology.items()
-    }
-    joined = replace(
-        old,
-        days=days,
-        observed=join(old.observed, panel.observed, keep),
-        forecasts=forecasts,
-        meteorology=meteorology,
-    )
-    predictions = {
-        name: {lead: join(a, None, 0) for lead, a in by_lead.items()}
-        for name, by_lead in state.predictions.items()
-    }
-    return replace(state, panel=joined, predictions=predictions)
+BOUNDS = ("lower", "upper")
+BLEND_CASES = 240
 
 
 def advance(
@@ -237,7 +87,7 @@ def _stretch(state: State, config: MosSection, lead: int, begin: int, stop: int,
     first, last = min(begin + lead, days), min(stop + lead, days)  # target days
     forecast, observed = panel.forecasts[lead], panel.observed
     due = (begin + lead) % config.refresh == 0 and begin + lead >= config.spin_up
-    wanted = _wanted(config)
+    wanted = wanted_methods(config)
     made = state.predictions
 
     x = kalman(
@@ -270,6 +120,10 @@ def _stretch(state: State, config: MosSection, lead: int, begin: int, stop: int,
         )
         made["an"][lead][first:last] = analogs(near, observed, weights=weights, count=config.an_count, **span)
     _trees(state, config, lead, begin, (first, last), due, seed)
+    if "blend" in wanted:
+        _blend(state, config, lead, begin, (first, last), due)
+    if config.interval:
+        _interval(state, config, lead, begin, stop)
 
 
 def _weights(near: NDArray, spin_up: int, length: int | None = None) -> NDArray[np.float64]:
@@ -290,7 +144,9 @@ def _trees(
     state: State, config: MosSection, lead: int, begin: int, span: tuple[int, int], due: bool, seed: int
 ) -> None:
     """Fit trees where they are due, and issue the forecasts of the target days `span`."""
-    kinds = [name for name in config.methods if name in KINDS]
+    kinds = {name: KINDS[name] for name in config.methods if name in KINDS}
+    if kinds and config.interval:
+        kinds |= {side: side for side in BOUNDS}
     panel, made = state.panel, state.predictions
     if kinds and due:
         known = begin + 1  # days whose observations are there
@@ -298,19 +154,19 @@ def _trees(
         target = panel.observed[lead:known]
         for name in kinds:
             state.trees[f"{name}/{lead}"] = fit_trees(
-                rows, target, kind=KINDS[name], config=config, seed=seed + 1000 * lead + begin
+                rows, target, kind=kinds[name], config=config, seed=seed + 1000 * lead + begin
             )
         log.info("day %d, lead %d: fitted %s to %d days", begin, lead, ", ".join(kinds), known - lead)
         if "gbm_alert" in kinds:
             _learn(state, config, lead, known)
-    if not kinds or f"{kinds[0]}/{lead}" not in state.trees:
+    if not kinds or f"{next(iter(kinds))}/{lead}" not in state.trees:
         return
     first, last = span
     rows = features(panel, made, lead=lead, first=first, stop=last)
     for name in kinds:
         values = state.trees[f"{name}/{lead}"].predict(rows)
         if name != "gbm_alert":
-            made[name][lead][first:last] = values
+            made[f"raw_{name}" if name in BOUNDS else name][lead][first:last] = values
             continue
         rule = state.rules[lead]
         chance = rule.calibrate(values)
@@ -319,6 +175,55 @@ def _trees(
         made[name][lead][first:last] = np.where(
             np.isfinite(chance), chance >= np.float32(rule.cutoff), np.nan
         )
+
+
+def _blend(state: State, config: MosSection, lead: int, begin: int, span: tuple[int, int], due: bool) -> None:
+    """Learn the weights of the blend where that is due, and issue it for the target days `span`."""
+
+    def members(days: slice) -> list[NDArray]:
+        return [
+            (state.panel.forecasts if name == "raw" else state.predictions[name])[lead][days]
+            for name in value_methods(config)
+        ]
+
+    if due:
+        past = slice(config.spin_up, begin + 1)
+        came, issued = state.panel.observed[past], members(past)
+        both = np.logical_and.reduce([np.isfinite(came), *(np.isfinite(values) for values in issued)])
+        if both.sum() >= BLEND_CASES:
+            columns = np.stack([values[both].astype(np.float64) for values in issued], axis=1)
+            state.weights[lead] = convex_weights(columns, came[both])
+    made = blend(members(slice(*span)), state.weights[lead])
+    state.predictions["blend"][lead][span[0] : span[1]] = made
+
+
+def _interval(state: State, config: MosSection, lead: int, begin: int, stop: int) -> None:
+    """Issue the intervals of the days that follow from issue days `begin` to `stop` - 1.
+
+    Raw bounds are those of the trees, else a steady method and its mean error of 30 days on both sides.
+    """
+    made, panel = state.predictions, state.panel
+    first, last = begin + lead, min(stop + lead, len(panel.days))
+    raw = [made[f"raw_{side}"][lead] for side in BOUNDS]
+    if not any(name in KINDS for name in config.methods):
+        low = max(begin - 29, 0)
+        name = next(name for name in STEADY if name in config.methods)
+        centre = (panel.forecasts if name == "raw" else made[name])[lead][low:last].astype(np.float64)
+        error = np.abs(centre[: stop - low] - panel.observed[low:stop])
+        width = persistence(error, lead=lead, count=30, first=first - low, stop=last - low)
+        raw[0][first:last] = centre[first - low :] - width
+        raw[1][first:last] = centre[first - low :] + width
+    origin = max(begin - config.interval_days + 1, 0)
+    lower, upper = widened(
+        *(values[origin:last].astype(np.float64) for values in raw),
+        panel.observed[origin:stop],
+        lead=lead,
+        begin=begin - origin,
+        stop=stop - origin,
+        window=config.interval_days,
+        level=config.interval,
+    )
+    made["lower"][lead][first:last], made["upper"][lead][first:last] = lower, upper
 
 
 def _learn(state: State, config: MosSection, lead: int, known: int) -> None:

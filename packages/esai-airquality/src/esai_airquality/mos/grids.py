@@ -83,15 +83,20 @@ def read_grid(
     Parameters
     ----------
     path : Path
-        NetCDF with ``(time, station)`` or ``(time, latitude, longitude)``; a CAMS file whose time counts
-        from the run
-        (a timedelta) needs the attribute ``FORECAST`` of its time or of the file: the run's date.
+        NetCDF with ``(time, station)`` or ``(time, latitude, longitude)``; or a folder of such files, one for
+        each run, whose leads are then told apart. A CAMS file whose time counts from the run (a timedelta)
+        needs the attribute ``FORECAST`` of its time or of the file: the run's date.
     name : str, optional
         Variable; the only one by default.
     meteorology : sequence of str
         Further variables.
     stations : DataFrame, optional
         Where to interpolate a grid to.
+
+    Returns
+    -------
+    DataFrame
+        Of a folder with ``lead``: 1 on the day of the run.
 
     Raises
     ------
@@ -100,6 +105,22 @@ def read_grid(
     UsageError
         For a grid without stations to interpolate to.
     """
+    if not path.is_dir():
+        return _read_run(path, name, meteorology, stations)
+    files = sorted(file for file in path.iterdir() if file.suffix in (".nc", ".nc4"))
+    if not files:
+        raise InputError("no NetCDF file in this folder", where=path)
+    tables = []
+    for file in files:
+        table = _read_run(file, name, meteorology, stations)
+        run = table["time"].min().floor("D")
+        tables.append(table.assign(lead=(table["time"].dt.floor("D") - run).dt.days + 1))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _read_run(
+    path: Path, name: str | None, meteorology: Sequence[str], stations: pd.DataFrame | None
+) -> pd.DataFrame:
     ds = open_dataset(path, standard=False)
     spelt = {"lat": "latitude", "lon": "longitude"}
     ds = ds.rename({old: new for old, new in spelt.items() if old in ds.variables or old in ds.dims})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from esai_airquality.units import factor
 from esai_core.errors import InputError, UsageError, nearest
 from esai_core.io import read_table
 
-__all__ = ["Panel", "read_panel"]
+__all__ = ["Panel", "lay_out", "numbers", "read_panel", "read_stations", "selected", "stamps"]
 
 Array = NDArray[np.float64]
 STATION_NAMES = ("station", "station_reference", "station_id", "code", "site")
@@ -92,7 +92,7 @@ def read_panel(config: DataSection, leads: Sequence[int]) -> Panel:
     InputError
         For duplicated or sub-hourly stamps, units that cannot be, stations without coordinates, no overlap.
     """
-    described = _read_stations(config.stations) if config.stations is not None else None
+    described = read_stations(config.stations) if config.stations is not None else None
     forecast = _read(config, config.forecast, config.forecast_column, described, lead=True)
     observed = _read(config, config.observations, config.observed_column, described, lead=False)
     names = sorted(set(forecast["station"]) & set(observed["station"]))
@@ -116,7 +116,8 @@ def read_panel(config: DataSection, leads: Sequence[int]) -> Panel:
     )
     days = days.astype("datetime64[D]")
     scale = factor(config.observed_units or config.units, config.units, species=config.species)
-    seen_array = _array(observed, "value", days, names, config, config.observations) * scale
+    twice = {"duplicates": config.duplicates}
+    seen_array = lay_out(observed, "value", days, names, config.observations, **twice) * scale
     forecasts, meteorology, separate = _forecasts(forecast, days, names, leads, config)
     _plausible(seen_array, next(iter(forecasts.values())), config)
     static = pd.DataFrame(index=names)
@@ -142,7 +143,14 @@ def read_panel(config: DataSection, leads: Sequence[int]) -> Panel:
     )
 
 
-def _read_stations(path: Path) -> pd.DataFrame:
+def read_stations(path: Path) -> pd.DataFrame:
+    """Read a table of stations, by name, with ``latitude`` and ``longitude``.
+
+    Raises
+    ------
+    InputError
+        For a station that is there twice or has no coordinates.
+    """
     table = read_table(path)
     column = next((name for name in STATION_NAMES if name in table), None)
     if column is None:
@@ -169,19 +177,11 @@ def _read(
     config: DataSection, path: Path, column: str | None, described: pd.DataFrame | None, *, lead: bool
 ) -> pd.DataFrame:
     """Read values as a long table: time, station, lead (forecasts), value, meteorology."""
-    if path.suffix in (".nc", ".nc4", ".zarr"):
+    if path.suffix in (".nc", ".nc4", ".zarr") or path.is_dir():
         from esai_airquality.mos.grids import read_grid
 
         return read_grid(path, column, config.meteorology if lead else (), described)
-    table = read_table(path)
-    for key, value in config.select.items():
-        if key not in table:
-            raise InputError(
-                f"no column {key!r} to select by", where=path, remedy=nearest(key, table.columns)
-            )
-        table = table[table[key].astype(str) == value]
-        if table.empty:
-            raise InputError(f"no row with {key} = {value!r}", where=path)
+    table = selected(read_table(path), config.select, path)
     station = config.station_column or next((name for name in STATION_NAMES if name in table), None)
     if "time" not in table:
         time = next((name for name in ("date", "datetime", "Date", "index") if name in table), None)
@@ -195,7 +195,7 @@ def _read(
     for name in (column, *(config.meteorology if lead else ())):
         if name not in table:
             raise InputError(f"no column {name!r}", where=path, remedy=nearest(name, map(str, table.columns)))
-    result = pd.DataFrame({"time": _times(table["time"], path), "value": _numbers(table[column], path)})
+    result = pd.DataFrame({"time": stamps(table["time"], path), "value": numbers(table[column], path)})
     result["station"] = "network" if station is None else table[station].astype(str).to_numpy()
     if lead and config.lead_column:
         if config.lead_column not in table:
@@ -209,8 +209,27 @@ def _read(
         result["lead"] = table[config.lead_column].to_numpy()
         result = result.drop_duplicates(["time", "station", "value"]).drop(columns="lead")
     for name in config.meteorology if lead else ():
-        result[name] = _numbers(table[name], path)
+        result[name] = numbers(table[name], path)
     return result
+
+
+def selected(table: pd.DataFrame, select: Mapping[str, str], path: Path) -> pd.DataFrame:
+    """Keep the rows that have a value in a column, for each of `select`.
+
+    Raises
+    ------
+    InputError
+        For an unknown column, or where no row is left.
+    """
+    for key, value in select.items():
+        if key not in table:
+            raise InputError(
+                f"no column {key!r} to select by", where=path, remedy=nearest(key, table.columns)
+            )
+        table = table[table[key].astype(str) == value]
+        if table.empty:
+            raise InputError(f"no row with {key} = {value!r}", where=path)
+    return table
 
 
 def _only_value(table: pd.DataFrame, path: Path, station: str | None) -> str:
@@ -224,14 +243,21 @@ def _only_value(table: pd.DataFrame, path: Path, station: str | None) -> str:
     )
 
 
-def _numbers(column: pd.Series, path: Path) -> Array:
+def numbers(column: pd.Series, path: Path) -> Array:
+    """Give a column as float64.
+
+    Raises
+    ------
+    InputError
+        If it holds something else.
+    """
     try:
         return column.to_numpy(np.float64, na_value=np.nan)
     except (ValueError, TypeError):
         raise InputError(f"column {column.name!r} holds no numbers", where=path) from None
 
 
-def _times(column: pd.Series, path: Path) -> NDArray[np.datetime64]:
+def stamps(column: pd.Series, path: Path) -> NDArray[np.datetime64]:
     """Read stamps as UTC; those with a zone are brought to it, those without are taken as it."""
     try:
         times = column if column.dtype.kind == "M" else pd.to_datetime(column.astype(str), format="ISO8601")
@@ -256,15 +282,21 @@ def _times(column: pd.Series, path: Path) -> NDArray[np.datetime64]:
     return values
 
 
-def _array(
-    table: pd.DataFrame, column: str, days: NDArray, names: Sequence[str], config: DataSection, path: Path
+def lay_out(
+    table: pd.DataFrame, column: str, days: NDArray, names: Sequence[str], path: Path, *, duplicates: str
 ) -> Array:
-    """Lay a long table out over (day, hour, station)."""
+    """Lay a long table of ``time`` and ``station`` out over (day, hour, station).
+
+    Raises
+    ------
+    InputError
+        With `duplicates` ``"refuse"`` for two rows of one station and hour; else the first counts.
+    """
     hour = (table["time"].to_numpy("datetime64[h]") - days[0].astype("datetime64[h]")).astype(np.int64)
     place = pd.Index(names).get_indexer(table["station"])
     flat = hour * len(names) + place
     first = ~pd.Index(flat).duplicated()
-    if config.duplicates == "refuse" and not first.all():
+    if duplicates == "refuse" and not first.all():
         row = table[~first].iloc[0]
         raise InputError(
             f"{int((~first).sum())} duplicated stamps, such as station {row['station']!r} at {row['time']}",
@@ -280,11 +312,12 @@ def _forecasts(
     table: pd.DataFrame, days: NDArray, names: Sequence[str], leads: Sequence[int], config: DataSection
 ) -> tuple[dict[int, Array], dict[str, dict[int, Array]], bool]:
     separate = "lead" in table
+    twice = {"duplicates": config.duplicates}
     forecasts: dict[int, Array] = {}
     extra: dict[str, dict[int, Array]] = {name: {} for name in config.meteorology}
     if not separate:
-        one = _array(table, "value", days, names, config, config.forecast)
-        more = {name: _array(table, name, days, names, config, config.forecast) for name in extra}
+        one = lay_out(table, "value", days, names, config.forecast, **twice)
+        more = {name: lay_out(table, name, days, names, config.forecast, **twice) for name in extra}
         return dict.fromkeys(leads, one), {n: dict.fromkeys(leads, a) for n, a in more.items()}, False
     there = sorted(set(table["lead"]))
     for lead in sorted(
@@ -297,9 +330,9 @@ def _forecasts(
                 where=config.forecast,
                 remedy=f"there are {', '.join(map(str, there))}",
             )
-        forecasts[lead] = _array(part, "value", days, names, config, config.forecast)
+        forecasts[lead] = lay_out(part, "value", days, names, config.forecast, **twice)
         for name in extra:
-            extra[name][lead] = _array(part, name, days, names, config, config.forecast)
+            extra[name][lead] = lay_out(part, name, days, names, config.forecast, **twice)
     return forecasts, extra, True
 
 

@@ -8,10 +8,18 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from esai_airquality.mos import engine
 from esai_airquality.mos.config import MosConfig
+from esai_airquality.mos.engine import advance
 from esai_airquality.mos.panel import read_panel
-from esai_airquality.mos.scoring import chosen_on_the_past, daily_scores, intervals, verify_run
+from esai_airquality.mos.scoring import (
+    chosen_on_the_past,
+    daily_scores,
+    score_bounds,
+    score_choices,
+    skill_intervals,
+    verify_run,
+)
+from esai_airquality.mos.state import State, extend, known_days, start, value_methods
 from esai_airquality.mos.store import load_state, save_state
 from esai_core.errors import InputError
 from esai_core.io import write_netcdf
@@ -29,7 +37,7 @@ def train(config: MosConfig, run: RunFolder) -> None:
         panel = read_panel(config.data, config.mos.leads)
         if panel.dropped:
             log.warning("left out, never observed: %s", ", ".join(panel.dropped))
-        known = engine.known_days(panel)
+        known = known_days(panel)
         if known < config.mos.spin_up + max(config.mos.leads):
             raise InputError(
                 f"{known} days with observations",
@@ -41,11 +49,9 @@ def train(config: MosConfig, run: RunFolder) -> None:
         state = load_state(saved)
         log.info("going on after %d days", state.issued)
     else:
-        state = engine.start(panel, config.mos)
+        state = start(panel, config.mos)
     with run.stage("fit"):
-        engine.advance(
-            state, config.mos, until=known, seed=run.seed, saved=lambda state: save_state(state, saved)
-        )
+        advance(state, config.mos, until=known, seed=run.seed, saved=lambda state: save_state(state, saved))
         save_state(state, run.path(STATE))
 
 
@@ -57,8 +63,8 @@ def predict(config: MosConfig, run: RunFolder) -> None:
     with run.stage("predict"):
         state = load_state(run.find(STATE))
         before = (state.issued, len(state.panel.days))
-        state = engine.extend(state, read_panel(config.data, config.mos.leads))
-        engine.advance(state, config.mos, until=engine.known_days(state.panel), seed=run.seed)
+        state = extend(state, read_panel(config.data, config.mos.leads))
+        advance(state, config.mos, until=known_days(state.panel), seed=run.seed)
         if (state.issued, len(state.panel.days)) != before:
             save_state(state, run.path(STATE))
         delivered, _ = chosen_on_the_past(state, config)
@@ -69,7 +75,7 @@ def predict(config: MosConfig, run: RunFolder) -> None:
         )
 
 
-def _forecast(state: engine.State, config: MosConfig, delivered: str) -> xr.Dataset:
+def _forecast(state: State, config: MosConfig, delivered: str) -> xr.Dataset:
     panel, leads = state.panel, list(config.mos.leads)
     time = pd.date_range(panel.days[0], periods=24 * len(panel.days), freq="h").as_unit("ns")
     dims = ("lead", "time", "station")
@@ -83,6 +89,15 @@ def _forecast(state: engine.State, config: MosConfig, delivered: str) -> xr.Data
         config.data.species: (dims, stack(made), {**attrs, "long_name": f"corrected by {delivered}"}),
         f"{config.data.species}_raw": (dims, stack(panel.forecasts), {**attrs, "long_name": "as it was"}),
     }
+    if config.mos.interval:
+        text = f"bound of the interval that shall hold {config.mos.interval:.0%}"
+        for side in ("lower", "upper"):
+            bound = stack(state.predictions[side])
+            variables[f"{config.data.species}_{side}"] = (
+                dims,
+                bound,
+                {**attrs, "long_name": f"{side} {text}"},
+            )
     if "gbm_alert" in config.mos.methods:
         text = f"of more than {config.mos.event} {panel.units}"
         chance = stack(state.predictions["chance"])
@@ -124,15 +139,23 @@ def evaluate(config: MosConfig, run: RunFolder) -> None:
                 "event": config.mos.event,
                 **found,
                 **{f"by_{window}": table for window, table in _windows(state, config).items()},
-                "skill": intervals(state, config, delivered, seed=run.seed),
+                "skill": skill_intervals(state, config, delivered, seed=run.seed),
+                "interval": score_bounds(state, config),
                 "selection": choices,
+                "selection_rmse": score_choices(state, config, choices),
+                "blend_weights": _weights(state, config),
                 "alert_rules": state.history,
                 "dropped_stations": list(state.panel.dropped),
             }
         )
 
 
-def _windows(state: engine.State, config: MosConfig) -> dict[str, dict]:
+def _weights(state: State, config: MosConfig) -> dict[int, dict[str, float]]:
+    members = value_methods(config.mos)
+    return {lead: dict(zip(members, weights, strict=True)) for lead, weights in state.weights.items()}
+
+
+def _windows(state: State, config: MosConfig) -> dict[str, dict]:
     tables = daily_scores(state, config)
     return {"window": tables} if tables else {}
 

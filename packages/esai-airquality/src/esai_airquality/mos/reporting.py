@@ -8,8 +8,8 @@ import numpy as np
 
 from esai_airquality.diagrams import performance_diagram, station_map, taylor_diagram, time_series
 from esai_airquality.mos.config import MosConfig
-from esai_airquality.mos.engine import State
 from esai_airquality.mos.scoring import common_sample
+from esai_airquality.mos.state import State
 from esai_core.report import Report, key_message, plots
 from esai_core.runs import RunFolder
 from esai_core.runs.metrics import read_metrics
@@ -33,6 +33,7 @@ SUMMARIES = {
     "an": "mean observation of the nearest past forecasts (analogs)",
     "gbm": "boosted trees on forecast, past observations, the methods above, calendar and station",
     "gbm_weighted": "the same, weighted towards observations far from the mean",
+    "blend": "convex combination of the others, with the weights that would have been best on the past",
     "gbm_alert": "boosted chance of an event, calibrated, with a cut-off of highest CSI on past predictions",
 }
 COLUMNS = ("rmse", "nrmse", "nmb", "pcc", "nmsdb", "h", "f", "fb", "sr", "csi", "pss", "auc")
@@ -66,6 +67,7 @@ def write_report(config: MosConfig, run: RunFolder, state: State) -> None:
     _skill(report, metrics)
     if "gbm_alert" in config.mos.methods:
         _alerts(report, state, config, metrics)
+    _bounds(report, metrics, units)
     _stations(report, state, config, delivered, units)
     report.section(
         "How it was made",
@@ -75,7 +77,17 @@ def write_report(config: MosConfig, run: RunFolder, state: State) -> None:
         f"the lowest RMSE "
         "on everything issued and observed before.",
     )
-    report.table(metrics["selection"], caption="The choice at each refresh.")
+    made = ", ".join(f"{value:.3f}" for value in metrics["selection_rmse"].values())
+    report.table(
+        metrics["selection"],
+        caption="The choice at each refresh, and its RMSE until then. Issuing at each time what was chosen "
+        f"at that time has an RMSE of {made} {units} (by lead).",
+    )
+    if metrics["blend_weights"]:
+        report.table(
+            [{"lead": lead, **row} for lead, row in metrics["blend_weights"].items()],
+            caption="Weights of the blend after the last refresh.",
+        )
     report.keyvalues(config.mos.model_dump().items())
     report.write(run.path("report.html"))
 
@@ -207,6 +219,18 @@ def _alerts(report: Report, state: State, config: MosConfig, metrics: dict[str, 
     )
     report.table(
         metrics["alert_rules"], caption="Calibration and cut-off at each refresh, from past predictions."
+    )
+
+
+def _bounds(report: Report, metrics: dict[str, Any], units: str) -> None:
+    rows = [{"lead": lead, **row} for lead, row in metrics["interval"].items()]
+    if not rows:
+        return
+    report.section("Intervals")
+    report.table(
+        rows,
+        caption="coverage: part of the observations that the intervals held, which should be the level; "
+        f"raw_coverage: before the widening by what was missed lately; width and interval_score in {units}.",
     )
 
 

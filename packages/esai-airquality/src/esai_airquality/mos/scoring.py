@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from esai_airquality.mos.config import MosConfig
 from esai_airquality.mos.daily import d1max, d8max
-from esai_airquality.mos.engine import State
+from esai_airquality.mos.state import STEADY, State
 from esai_airquality.units import factor
 from esai_core import verify
 
@@ -19,7 +19,9 @@ __all__ = [
     "common_sample",
     "daily_scores",
     "event_scores",
-    "intervals",
+    "score_bounds",
+    "score_choices",
+    "skill_intervals",
     "value_scores",
     "verify_run",
 ]
@@ -136,29 +138,82 @@ def _score_lead(state: State, config: MosConfig, lead: int, common: NDArray[np.b
 def chosen_on_the_past(state: State, config: MosConfig) -> tuple[str, list[dict]]:
     """Choose, at each refresh, the method with the lowest RMSE on all issued and observed before.
 
+    One method for all leads: that of the lowest mean over the leads of the squared error. While fewer than
+    two refreshes are to be judged by, that is the blend, where it is run, else the steadiest method.
+
     Returns
     -------
     tuple of str and list of dict
         The choice at the last refresh, and all choices: ``day``, ``method`` and what its RMSE was.
     """
-    lead = config.mos.leads[0]
     names = [name for name in config.mos.methods if name != "gbm_alert"]
-    common = common_sample(state, config, lead, covered=False)
-    days = len(state.panel.days)
-    sums = {}
-    for name in names:
-        error = np.where(common, _values(state, name, lead) - state.panel.observed, 0.0)
-        sums[name] = np.cumsum((error**2).sum(axis=(1, 2)))
-    count = np.cumsum(common.sum(axis=(1, 2)))
+    refresh, days = config.mos.refresh, len(state.panel.days)
+    totals: dict[str, Array] = {name: np.zeros((len(config.mos.leads), days)) for name in names}
+    counts = np.zeros((len(config.mos.leads), days))
+    for row, lead in enumerate(config.mos.leads):
+        common = common_sample(state, config, lead, covered=False)
+        counts[row] = np.cumsum(common.sum(axis=(1, 2)))
+        for name in names:
+            error = np.where(common, _values(state, name, lead) - state.panel.observed, 0.0)
+            totals[name][row] = np.cumsum((error**2).sum(axis=(1, 2)))
+    best = next(name for name in ("blend", *STEADY) if name in names)
     choices: list[dict] = []
-    best = "raw"
-    for target in range(config.mos.refresh, days, config.mos.refresh):
-        known = target - lead
-        if known >= 0 and count[known] > 0:
-            rmse = {name: float(np.sqrt(sums[name][known] / count[known])) for name in names}
-            best = min(rmse, key=lambda name: rmse[name])
-            choices.append({"day": str(state.panel.days[target]), "method": best, "rmse": rmse[best]})
+    for target in range(refresh, days, refresh):
+        known = np.array([target - lead for lead in config.mos.leads])
+        rows = np.arange(len(known))
+        if (known < 0).any() or (counts[rows, known] == 0).any():
+            continue
+        square = {name: (totals[name][rows, known] / counts[rows, known]).mean() for name in names}
+        if target >= config.mos.spin_up + 2 * refresh:
+            best = min(square, key=lambda name: square[name])
+        choice = {"day": str(state.panel.days[target]), "method": best}
+        choices.append({**choice, "rmse": float(np.sqrt(square[best]))})
     return best, choices
+
+
+def score_choices(state: State, config: MosConfig, choices: list[dict]) -> dict[int, float]:
+    """Give the RMSE, by lead, of issuing at each time the method that was chosen at that time."""
+    first = next(name for name in ("blend", *STEADY) if name in config.mos.methods)
+    starts = {np.datetime64(choice["day"]): choice["method"] for choice in choices}
+    found: dict[int, float] = {}
+    for lead in config.mos.leads:
+        common = common_sample(state, config, lead)
+        made, method = np.empty_like(state.panel.observed), first
+        for number, day in enumerate(state.panel.days):
+            method = starts.get(day, method)
+            made[number] = _values(state, method, lead)[number]
+        if common.any():
+            found[lead] = float(np.sqrt(np.mean((made - state.panel.observed)[common] ** 2)))
+    return found
+
+
+def score_bounds(state: State, config: MosConfig) -> dict[int, dict[str, float]]:
+    r"""Score the intervals by lead: part of the observations held, width, interval score.
+
+    The interval score is the mean of :math:`(u-l) + \frac{2}{\alpha}[(l-o)_+ + (o-u)_+]` (Gneiting and
+    Raftery 2007, doi:10.1198/016214506000001437); ``raw_coverage`` is that of the bounds before widening.
+    """
+    found: dict[int, dict[str, float]] = {}
+    for lead in config.mos.leads if config.mos.interval else ():
+        lower, upper = (state.predictions[name][lead] for name in ("lower", "upper"))
+        there = common_sample(state, config, lead) & np.isfinite(lower) & np.isfinite(upper)
+        if not there.any():
+            continue
+        o, low, high = (a[there].astype(np.float64) for a in (state.panel.observed, lower, upper))
+        rows = [state.predictions[f"raw_{name}"][lead][there] for name in ("lower", "upper")]
+        beyond = np.maximum(low - o, 0) + np.maximum(o - high, 0)
+        held = np.where(there, (state.panel.observed >= lower) & (state.panel.observed <= upper), 0)
+        cases = there.sum(axis=(0, 1))
+        share = (held.sum(axis=(0, 1)) / np.maximum(cases, 1))[cases > 0]
+        found[lead] = {
+            "level": config.mos.interval,
+            "coverage": float(np.mean(beyond == 0)),
+            "raw_coverage": float(np.mean((o >= np.minimum(*rows)) & (o <= np.maximum(*rows)))),
+            "least_coverage_of_a_station": float(share.min()),
+            "width": float(np.mean(high - low)),
+            "interval_score": float(np.mean(high - low + 2 / (1 - config.mos.interval) * beyond)),
+        }
+    return found
 
 
 def verify_run(state: State, config: MosConfig) -> dict:
@@ -210,7 +265,7 @@ def daily_scores(state: State, config: MosConfig) -> dict[str, dict[str, dict]]:
     return tables
 
 
-def intervals(
+def skill_intervals(
     state: State, config: MosConfig, delivered: str, *, seed: int
 ) -> Mapping[str, dict[str, float]]:
     """Give the RMSE skill of the delivered method against each other, with its 90 % interval.

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from esai_airquality.mos.alerts import AlertRule
 from esai_airquality.mos.boosting import Trees
-from esai_airquality.mos.engine import State
 from esai_airquality.mos.panel import Panel
+from esai_airquality.mos.state import State
 from esai_core.errors import InputError
 from esai_core.io import atomic_path
 
 __all__ = ["load_state", "save_state"]
 
-_ARRAYS = ("kalman", "histograms", "maps")
+_ARRAYS = ("kalman", "histograms", "maps", "weights")
 
 
 def save_state(state: State, path: str | Path) -> Path:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from pathlib import Path
+import zipfile
+from pathlib import Path, PurePosixPath
 
 from esai_core.errors import InputError, UsageError
 from esai_core.io.atomic import atomic_path
@@ -79,6 +80,14 @@ def load(path: str | Path) -> keras.Model:
     path = Path(path)
     if not path.is_file():
         raise InputError("no such model", where=path)
+    if path.suffix != ".keras" or not zipfile.is_zipfile(path):  # older formats know no safe mode
+        raise InputError("not a .keras file", where=path, remedy="give a file that esai_core.nn.save wrote")
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+                raise InputError(
+                    f"{name} leads out of the archive", where=path, remedy="do not use this file"
+                )
     try:
         return keras.saving.load_model(path, safe_mode=True, compile=False)
     except (ValueError, KeyError, OSError, TypeError) as error:

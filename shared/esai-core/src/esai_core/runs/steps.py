@@ -9,8 +9,9 @@ from typing import Any
 
 from esai_core.cluster import connect
 from esai_core.config import Config, dump_toml, input_paths, load_config, missing_path
-from esai_core.errors import UsageError
+from esai_core.errors import InputError, UsageError
 from esai_core.job import Job
+from esai_core.runs.digests import digest_file
 from esai_core.runs.folder import RunFolder
 
 __all__ = ["complete", "execute", "run_step", "seed_of"]
@@ -124,6 +125,8 @@ def complete(
     ------
     UsageError
         If `target` is no run folder of this job or an earlier step is missing.
+    InputError
+        If a file under ``model/`` is not the one that the run made.
     """
     with RunFolder.extend(target, out=out, overwrite=overwrite) as run:
         if run.record["package"] != job.distribution:
@@ -137,6 +140,7 @@ def complete(
                 raise UsageError(
                     f"{step} needs the step {needed}", where=target, remedy=f"run `{job.name} {needed}` first"
                 )
+        _same_models(run)
         if config is None:
             config = load_config(target, job.load_config_class(), overrides=overrides)
         run.workers, run.cluster = workers, cluster
@@ -144,6 +148,19 @@ def complete(
         with connect(cluster):
             run_step(run, job, step, config, dump_toml(config), options)
     return run.folder
+
+
+def _same_models(run: RunFolder) -> None:
+    """Refuse model files that the run did not make: of another run or package, damaged, planted."""
+    for name, entry in run.record["outputs"].items():
+        if not name.startswith("model/") or entry["sha256"] is None:
+            continue
+        if digest_file(run.find(name)) != entry["sha256"]:
+            raise InputError(
+                "this model file is not the one that the run made",
+                where=run.folder / name,
+                remedy="bring the original back, or train again",
+            )
 
 
 def needs(job: Job, step: str) -> list[str]:
