@@ -123,7 +123,7 @@ def score_methods(
     )
 
 
-def write_history(run: Any, rows: list[dict[str, float]], *, network: str) -> None:
-    """Add the epochs of a training to history.csv."""
+def write_history(run: Any, rows: list[dict[str, float]], *, network: int = 0) -> None:
+    """Add the epochs of a training to history.csv, under the number of the network."""
     for row in rows:
         run.add_history({"network": network, **row})
