@@ -86,7 +86,7 @@ class Forest:
         )
         rows, codes = _training(predictors, train, categories, settings)
         # A share of the sample in each leaf, so that a pooled forest stays small.
-        leaf = max(settings.leaf, len(rows) // 5000)
+        leaf = max(settings.leaf, len(rows) // 1000)
         grown = RandomForestClassifier(
             settings.trees, min_samples_leaf=leaf, random_state=settings.seed, n_jobs=settings.threads
         ).fit(rows, codes)
@@ -117,18 +117,11 @@ class Forest:
         return _filled(_rows(self.predictors, sample), sample, self.value.shape[1], self._shares)
 
     def _shares(self, rows: np.ndarray) -> np.ndarray:
-        rows = rows.astype(np.float32)  # as scikit-learn compares
-        total = np.zeros((len(rows), self.value.shape[1]))
-        for root in self.roots:
-            node = np.full(len(rows), root)
-            open_ = np.flatnonzero(self.feature[node] >= 0)
-            while len(open_):
-                at = node[open_]
-                goes_left = rows[open_, self.feature[at]] <= self.threshold[at]
-                node[open_] = np.where(goes_left, self.left[at], self.right[at])
-                open_ = open_[self.feature[node[open_]] >= 0]
-            total += self.value[node]
-        return total / len(self.roots)
+        from esai_s2s.methods.tree_kernel import mean_shares
+
+        nodes = (self.roots, self.feature, self.threshold, self.left, self.right, self.value)
+        shares: np.ndarray = mean_shares(np.ascontiguousarray(rows, dtype=np.float32), *nodes)
+        return shares
 
     def importances(self) -> dict[str, float]:
         """Return the mean decrease of impurity of each predictor."""
