@@ -1,9 +1,10 @@
 """Exact inference of a scene in windows: against one batch in memory, and against Keras's `predict`.
 
 `ours_s` is the whole path: reading windows of a GeoTIFF, reflectance, the network with its margins, writing
-the probabilities. The peer of the first case is the same network and runtime on one batch in memory, per pixel
-of the scene (the ratio is the share of that speed that is kept); of the second it is `keras.Model.predict` on
-as many pixels, without reading, writing and margins. Seconds of the processor, all threads together.
+the probabilities. The peer of the first case is the same network and runtime on one batch in memory, per
+pixel of the scene (the ratio is the share of that speed that is kept); of the second it is
+`keras.Model.predict` on as many pixels, without reading, writing and margins. Seconds of the processor, all
+threads together.
 """
 
 from __future__ import annotations

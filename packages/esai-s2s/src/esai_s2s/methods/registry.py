@@ -85,10 +85,11 @@ def fit_method(name: str, train: Sample, categories: Categories, settings: Setti
     """
     if len(train.sources) < 2 or name == "raw":
         return METHODS[name].fit(train, categories, settings)
-    parts = [
-        METHODS[name].fit(train.of_source(i), categories.of_source(i), settings) if edges else None
-        for i, edges in enumerate(categories.forecast)
-    ]
+    parts = []
+    for number in range(len(train.sources)):
+        own = train.of_source(number)
+        there = own.forecast is not None and np.isfinite(own.forecast).any()
+        parts.append(METHODS[name].fit(own, categories.of_source(number), settings) if there else None)
     return MultiModel(tuple(model for model, _ in train.sources), tuple(parts))
 
 
