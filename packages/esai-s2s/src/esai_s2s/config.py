@@ -106,8 +106,8 @@ class DataConfig(Section):
         """What the data are, in a few words."""
         if self.synthetic is not None:
             return "made-up Earth"
-        source = self.models or {"observations": self.observations}
-        return ", ".join(path.name for path in source.values() if path is not None)
+        source: list[Path | None] = [*self.models.values()]
+        return ", ".join(path.name for path in source or [self.observations] if path is not None)
 
 
 def files_by_name(given: Path | dict[str, Path] | None) -> dict[str, Path]:

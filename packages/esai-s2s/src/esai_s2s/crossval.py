@@ -32,6 +32,7 @@ from esai_s2s.fitting import (
     make_folds,
     make_plan,
     predict_singles,
+    prepared,
 )
 from esai_s2s.guard import assert_no_leak
 from esai_s2s.methods.registry import POOLED
@@ -40,7 +41,7 @@ from esai_s2s.sample import LABELS, Sample
 from esai_s2s.store import load_models, save, save_models
 from esai_s2s.streaming import Chunk
 
-__all__ = ["Frame", "draw_pool", "finish_chunk", "fit_chunk", "fit_pooled", "guard", "make_frame"]
+__all__ = ["Frame", "Part", "draw_pool", "finish_chunk", "fit_chunk", "fit_pooled", "guard", "make_frame"]
 
 LEAST_BLOCKS = 4
 
@@ -107,6 +108,7 @@ def fit_pooled(config: S2sConfig, pool: Path, folder: Path, number: int, part: i
     """Grow the methods that learn from all cells, for one inner part of one fit (-1: the whole of it)."""
     sample = Sample.load(pool)
     frame = make_frame(config, sample, threads=threads)
+    sample = prepared(sample, frame.plan)
     rows = frame.fits[number]
     if part >= 0:
         train = sample.take(rows)
@@ -154,6 +156,7 @@ def fit_chunk(config: S2sConfig, chunk: Chunk, work: Path, models: Path, threads
             continue
         some, name = sample.on_cells(np.flatnonzero(known)), name_of(sample)
         frame = make_frame(config, some, threads=threads)
+        some = prepared(some, frame.plan)
         grown = work / "pooled" / name
         rows = np.sort(np.concatenate([fold.test for fold in frame.folds]))
         codes = np.full((len(rows), some.cells), np.nan, dtype=np.float32)
@@ -176,7 +179,8 @@ def fit_chunk(config: S2sConfig, chunk: Chunk, work: Path, models: Path, threads
         np.save(models / name / chunk.part / "cells.npy", known)
         target = work / "singles" / name / f"{chunk.part}.npz"
         target.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(target, codes=codes, members=_members(some, rows), **_place(some), **_prefixed(kept))
+        arrays: dict[str, Any] = {"codes": codes, "members": _members(some, rows), **_place(some)}
+        np.savez(target, **arrays, **_prefixed(kept))
         told.append(Part(grams, some.cells))
     return told
 
@@ -197,7 +201,7 @@ def _place(sample: Sample) -> dict[str, np.ndarray]:
     return {"latitude": sample.latitude, "longitude": sample.longitude}
 
 
-def _prefixed(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _prefixed(values: Mapping[str, np.ndarray]) -> dict[str, Any]:
     return {f"p_{name}": array for name, array in values.items()}
 
 
@@ -226,7 +230,7 @@ def finish_chunk(
     part : str
         Of the chunk.
     weights : sequence of mapping
-        Of each fit.
+        Of each fold.
     target : Path
         NetCDF.
     """
@@ -236,7 +240,7 @@ def finish_chunk(
     found = {name.removeprefix("p_"): array for name, array in arrays.items() if name.startswith("p_")}
     if frame.plan.stack:
         ensemble = np.empty_like(found["climatology"])
-        for fold, own in zip(frame.folds, weights, strict=False):
+        for fold, own in zip(frame.folds, weights, strict=True):
             at = np.searchsorted(rows, fold.test)
             ensemble[at] = mix({name: values[at] for name, values in found.items()}, own)
         found["ensemble"] = ensemble

@@ -14,7 +14,7 @@ from esai_core.errors import InputError, UsageError
 from esai_s2s.config import S2sConfig
 from esai_s2s.layouts import open_layout, take_variable
 from esai_s2s.sample import Kind, Sample
-from esai_s2s.synthetic import make_layout, synthetic_grid
+from esai_s2s.synthetic import make_fields, synthetic_grid
 from esai_s2s.windows import daily_windows, kind_of, lagged_means, series_windows, valid_days
 
 __all__ = ["grid_of", "open_samples"]
@@ -57,8 +57,8 @@ def open_samples(
     InputError
         If files, variables or dates do not fit together.
     """
-    named = {"data.observations": config.data.observations}
-    named |= {f"data.forecast.{name}": path for name, path in config.data.models.items()}
+    named = {} if live else {"data.observations": config.data.observations}
+    named |= {} if live else {f"data.forecast.{name}": path for name, path in config.data.models.items()}
     for key, path in named.items():
         if path is not None and not path.exists():
             raise missing_path(path, key=key)
@@ -89,7 +89,7 @@ def _of_variable(
     forecast: xr.DataArray | None = None
     truth: xr.DataArray | None = None
     if data.synthetic is not None and live is None:
-        forecast, truth = make_layout(
+        forecast, truth = make_fields(
             data.synthetic, variable, kind=kind, windows=data.windows, rows=rows or slice(None)
         )
     else:

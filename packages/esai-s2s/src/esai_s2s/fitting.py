@@ -12,9 +12,11 @@ import numpy as np
 from esai_core.errors import UsageError
 from esai_core.splits import Fold, drop_overlap, k_fold, year_blocks
 from esai_s2s.config import S2sConfig
-from esai_s2s.methods.registry import METHODS, NEEDS_FORECAST, fit_method
+from esai_s2s.methods.emos import power_of
+from esai_s2s.methods.registry import METHODS, NEEDS_FORECAST, POOLED, fit_method, to_cells
 from esai_s2s.methods.settings import Settings
 from esai_s2s.methods.stacking import choose_weights, gram, mix
+from esai_s2s.predictors import remember
 from esai_s2s.sample import Categories, Sample, fit_categories
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "make_folds",
     "make_plan",
     "predict_singles",
+    "prepared",
     "weigh",
 ]
 
@@ -241,16 +244,33 @@ def fit(train: Sample, blocks: np.ndarray, plan: Plan) -> Fitted:
 def fit_models(
     train: Sample, plan: Plan, given: Mapping[str, Any] | None = None
 ) -> tuple[Categories, dict[str, Any]]:
-    """Fit edges and single methods on a training sample; methods that are `given` are taken as they are."""
+    """Fit edges and single methods on a training sample; `given` trees get the scales of its cells."""
     categories = fit_categories(
-        train, size=plan.categories, group=plan.group, window=plan.window, dry_edge=plan.dry_edge
+        train,
+        size=plan.categories,
+        group=plan.group,
+        window=plan.window,
+        dry_edge=plan.dry_edge,
+        of_models="raw" in plan.methods,
     )
     ready = given or {}
     models = {
-        name: ready[name] if name in ready else fit_method(name, train, categories, plan.settings)
+        name: to_cells(ready[name], train, plan.settings)
+        if name in ready
+        else fit_method(name, train, categories, plan.settings)
         for name in plan.methods
     }
     return categories, models
+
+
+def prepared(sample: Sample, plan: Plan) -> Sample:
+    """Return the sample with the statistics that the methods of a plan ask for worked out."""
+    names = {"logistic": plan.settings.logistic_predictors}
+    names |= {name: plan.settings.tree_predictors for name in POOLED}
+    wanted = {(p, plan.settings.power) for m in plan.methods for p in names.get(m, ()) if p != "season"}
+    if "emos" in plan.methods:
+        wanted |= {(name, power_of(sample.kind)) for name in ("mean", "spread")}
+    return remember(sample, wanted)
 
 
 def inner_folds(train: Sample, blocks: np.ndarray, plan: Plan) -> list[Fold]:

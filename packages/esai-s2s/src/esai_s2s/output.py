@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import dask
 import dask.array
 import numpy as np
 import xarray as xr
+from dask.delayed import delayed
 
 from esai_core.errors import InputError
 from esai_s2s.config import S2sConfig
-from esai_s2s.data import grid_of, open_samples
+from esai_s2s.data import open_samples
 from esai_s2s.sample import LABELS
 from esai_s2s.store import load
-from esai_s2s.streaming import Chunk
+from esai_s2s.streaming import Chunk, Layout
 
 __all__ = ["join_blocks", "live_fields", "test_fields"]
 
@@ -35,30 +35,31 @@ def join_blocks(fields: Sequence[xr.DataArray]) -> xr.Dataset:
 
 def _field(
     config: S2sConfig,
-    chunks: Sequence[Chunk],
+    layout: Layout,
     starts: np.ndarray,
-    name: tuple[str, str],
+    window: str,
     block: Any,
     arguments: Sequence[tuple[Any, ...]],
 ) -> xr.DataArray:
     """Return the lazy field (category, start, window, latitude, longitude) whose chunks `block` makes."""
     size = config.data.categories
-    variable, window = name
-    delayed = dask.delayed(block, pure=False)
+    make = delayed(block, pure=False)
     coords: dict[str, Any] = {"category": list(LABELS[size]), "start": starts, "window": [window]}
-    grid = grid_of(config, variable)
-    if grid is None:
+    variable = layout.variable
+    if layout.latitude is None:
         values = block(*arguments[0])[..., 0, 0]
         return xr.DataArray(values, coords, ("category", "start", "window"), name=variable)
+    from_delayed: Callable[..., Any] = dask.array.from_delayed
+    concatenate: Callable[..., Any] = dask.array.concatenate
     parts = [
-        dask.array.from_delayed(
-            delayed(*own), (size, len(starts), 1, chunk.last - chunk.first, chunk.width), dtype=np.float32
+        from_delayed(
+            make(*own), (size, len(starts), 1, chunk.last - chunk.first, chunk.width), dtype=np.float32
         )
-        for chunk, own in zip(chunks, arguments, strict=True)
+        for chunk, own in zip(layout.chunks, arguments, strict=True)
     ]
-    coords |= {"latitude": grid[0], "longitude": grid[1]}
+    coords |= {"latitude": layout.latitude, "longitude": layout.longitude}
     return xr.DataArray(
-        dask.array.concatenate(parts, axis=3),
+        concatenate(parts, axis=3),
         coords,
         ("category", "start", "window", "latitude", "longitude"),
         name=variable,
@@ -75,7 +76,7 @@ def _scattered(values: np.ndarray, known: np.ndarray, chunk: Chunk, method: str)
     return np.moveaxis(full, -1, 0).reshape(size, starts, 1, height, max(chunk.width, 1))
 
 
-def test_fields(config: S2sConfig, folder: Path, chunks: Sequence[Chunk], method: str) -> list[xr.DataArray]:
+def test_fields(config: S2sConfig, folder: Path, layout: Layout, method: str) -> list[xr.DataArray]:
     """Return the out-of-fold forecasts of a variable, window by window.
 
     Parameters
@@ -83,22 +84,22 @@ def test_fields(config: S2sConfig, folder: Path, chunks: Sequence[Chunk], method
     config : S2sConfig
     folder : Path
         ``verification``.
-    chunks : sequence of Chunk
+    layout : Layout
         Of the variable.
     method : str
         Delivered.
     """
-    fields = []
-    for path in sorted(folder.glob(f"{chunks[0].variable}_*")):
-        window = path.name.removeprefix(f"{chunks[0].variable}_")
+    fields, variable, chunks = [], layout.variable, layout.chunks
+    for path in sorted(folder.glob(f"{variable}_*")):
+        window = path.name.removeprefix(f"{variable}_")
         first = next(iter(sorted(path.glob("*.nc"))))
         with xr.open_dataset(first, engine="netcdf4") as ds:
-            if ds.attrs["variable"] != chunks[0].variable:
+            if ds.attrs["variable"] != variable:
                 continue
             starts = ds["start"].values
         models = folder.parent / "model" / path.name
         own = [(path, models, chunk, method, len(starts), config.data.categories) for chunk in chunks]
-        fields.append(_field(config, chunks, starts, (chunks[0].variable, window), _tested, own))
+        fields.append(_field(config, layout, starts, window, _tested, own))
     return fields
 
 
@@ -115,7 +116,7 @@ def _tested(path: Path, models: Path, chunk: Chunk, method: str, starts: int, si
 def live_fields(
     config: S2sConfig,
     folder: Path,
-    chunks: Sequence[Chunk],
+    layout: Layout,
     method: str,
     live: Mapping[str, Path],
     *,
@@ -128,7 +129,7 @@ def live_fields(
     config : S2sConfig
     folder : Path
         ``model``.
-    chunks : sequence of Chunk
+    layout : Layout
         Of the variable.
     method : str
         Delivered.
@@ -142,13 +143,13 @@ def live_fields(
     InputError
         If no forecast can be made.
     """
-    made = [_live(config, folder, chunk, method, live, newest) for chunk in chunks]
+    made = [_live(config, folder, chunk, method, live, newest) for chunk in layout.chunks]
     fields = []
     for window, (starts, name, _) in enumerate(made[0]):
         blocks = [part[window][2] for part in made]
         if not any(np.isfinite(block).any() for block in blocks):
             raise InputError(f"no forecast of {name} could be made", where=", ".join(map(str, live.values())))
-        field = _field(config, chunks, starts, (chunks[0].variable, name), np.asarray, [(b,) for b in blocks])
+        field = _field(config, layout, starts, name, np.asarray, [(b,) for b in blocks])
         fields.append(field)
     return fields
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import operator
 import shutil
+from functools import reduce
 from pathlib import Path
 
+import dask.config
 import numpy as np
 
 from esai_core.errors import InputError, UsageError
@@ -15,6 +18,7 @@ from esai_core.runs import RunFolder
 from esai_s2s.config import S2sConfig, files_by_name
 from esai_s2s.crossval import (
     Frame,
+    Part,
     draw_pool,
     finish_chunk,
     fit_chunk,
@@ -28,7 +32,7 @@ from esai_s2s.methods.registry import POOLED
 from esai_s2s.output import join_blocks, live_fields, test_fields
 from esai_s2s.sample import Sample, join_cells
 from esai_s2s.store import save_weights
-from esai_s2s.streaming import Chunk, each, make_chunks
+from esai_s2s.streaming import Chunk, Each, Layout, crew, make_layout
 
 __all__ = ["delivered_method", "evaluate", "predict", "report", "train"]
 
@@ -39,50 +43,58 @@ def train(config: S2sConfig, run: RunFolder) -> None:
     """Open, check, split and fit: writes ``model/`` and ``verification/`` (out-of-fold forecasts)."""
     trained = {name: str(path) for name, path in config.data.models.items()}
     run.path("model/trained.json").write_text(json.dumps(trained) + "\n")
-    work = run.checkpoints
-    for variable in config.data.variables:
-        chunks = make_chunks(config, variable)
-        threads = run.workers or 1 if len(chunks) == 1 and not run.cluster else 1
-        with run.stage("open"):
-            pools = _pools(config, variable, chunks, run)
-            frames = [make_frame(config, pool) for pool in pools]
-        with run.stage("guard"):
-            for pool, frame in zip(pools, frames, strict=True):
-                guard(pool, frame.blocks, frame.folds[0], frame.plan)
-        with run.stage("fit trees"):
-            for pool, frame in zip(pools, frames, strict=True):
-                _grow(config, pool, frame, run, threads)
+    with crew(run) as each:
+        for variable in config.data.variables:
+            _train(config, run, variable, each)
+
+
+def _train(config: S2sConfig, run: RunFolder, variable: str, each: Each) -> None:
+    """Fit one variable."""
+    layout = make_layout(config, variable)
+    layout.save(run.path(f"model/{variable}.npz"))
+    chunks = layout.chunks
+    threads = run.workers or 1 if len(chunks) == 1 and not run.cluster else 1
+    with run.stage("open"):
+        pools = _pools(config, chunks, each)
+        frames = [make_frame(config, pool) for pool in pools]
+    with run.stage("guard"):
+        for pool, frame in zip(pools, frames, strict=True):
+            guard(pool, frame.blocks, frame.folds[0], frame.plan)
+    with run.stage("fit trees"):
+        for pool, frame in zip(pools, frames, strict=True):
+            _grow(config, pool, frame, run, threads, each)
+    with run.stage("fit cells"):
         models = run.path("model/trained.json").parent
-        with run.stage("fit cells"):
-            jobs = [(config, chunk, work, models, threads) for chunk in chunks]
-            parts = each(fit_chunk, jobs, run=run, label=variable)
-        with run.stage("weights"):
-            for number, (pool, frame) in enumerate(zip(pools, frames, strict=True)):
-                told = [(chunk, part[number]) for chunk, part in zip(chunks, parts, strict=True)]
-                some = [(chunk, part) for chunk, part in told if part.cells]
-                weights, inner = [], []
-                for i in range(len(frame.fits) if frame.plan.stack else 0):
-                    total = some[0][1].grams[i]
-                    for _, part in some[1:]:
-                        total = total + part.grams[i]
-                    found = weigh(total, frame.plan)
-                    weights.append(found[0])
-                    inner.append(found[1])
-                name = name_of(pool)
-                last = (weights[-1], inner[-1]) if weights else ({}, {})
-                scored = weights[: len(frame.folds)]
-                save_weights(
-                    run.path(f"model/{name}/ensemble.json").parent, list(frame.plan.methods), *last, scored
-                )
-                targets = [run.path(f"verification/{name}/{chunk.part}.nc") for chunk, _ in some]
-                finish = [
-                    (config, frame, pool.starts, (variable, pool.window), work / "singles" / name, chunk.part)
-                    for chunk, _ in some
-                ]
-                jobs_ = [(*one, weights, target) for one, target in zip(finish, targets, strict=True)]
-                each(finish_chunk, jobs_, run=run, label=name)
-                cells = sum(part.cells for _, part in some)
-                _log(name, cells, frame, scored)
+        parts = each(
+            fit_chunk, [(config, chunk, run.checkpoints, models, threads) for chunk in chunks], variable
+        )
+    with run.stage("weigh"):
+        for number, (pool, frame) in enumerate(zip(pools, frames, strict=True)):
+            told = {chunk.part: part[number] for chunk, part in zip(chunks, parts, strict=True)}
+            _finish(config, run, pool, frame, {name: part for name, part in told.items() if part.cells}, each)
+
+
+def _finish(
+    config: S2sConfig, run: RunFolder, pool: Sample, frame: Frame, parts: dict[str, Part], each: Each
+) -> None:
+    """Weigh the methods on the sums over all chunks, and add the ensemble to the forecasts of each."""
+    name = name_of(pool)
+    found = []
+    for number in range(len(frame.fits) if frame.plan.stack else 0):
+        grams = [part.grams[number] for part in parts.values()]
+        found.append(weigh(reduce(operator.add, grams), frame.plan))
+    weights = [one[0] for one in found]
+    scored = weights[: len(frame.folds)]
+    last = found[-1] if found else ({}, {})
+    folder = run.path(f"model/{name}/ensemble.json").parent
+    save_weights(folder, list(frame.plan.methods), *last, scored)
+    about, singles = (pool.variable, pool.window), run.checkpoints / "singles" / name
+    jobs = [
+        (config, frame, pool.starts, about, singles, part, scored, run.path(f"verification/{name}/{part}.nc"))
+        for part in parts
+    ]
+    each(finish_chunk, jobs, name)
+    _log(name, sum(part.cells for part in parts.values()), frame, scored)
 
 
 def _log(name: str, cells: int, frame: Frame, weights: list[dict[str, float]]) -> None:
@@ -92,12 +104,12 @@ def _log(name: str, cells: int, frame: Frame, weights: list[dict[str, float]]) -
     log.info("%s: %d cases of %d cells, weights %s", name, cases, cells, shown or "none")
 
 
-def _pools(config: S2sConfig, variable: str, chunks: list[Chunk], run: RunFolder) -> list[Sample]:
+def _pools(config: S2sConfig, chunks: tuple[Chunk, ...], each: Each) -> list[Sample]:
     """Return drawn cells that trees are grown on, window by window, or without trees the first with truth."""
     total = sum((chunk.last - chunk.first) * chunk.width for chunk in chunks)
     share = min(1.0, config.model.pool_cells / max(total, 1))
     if POOLED & set(config.models):
-        drawn = each(draw_pool, [(config, chunk, share) for chunk in chunks], run=run, label="pool")
+        drawn = each(draw_pool, [(config, chunk, share) for chunk in chunks], "pool")
     else:
         drawn = []
         for chunk in chunks:  # only the starts and the leak guard ask for these
@@ -108,12 +120,12 @@ def _pools(config: S2sConfig, variable: str, chunks: list[Chunk], run: RunFolder
     for window in range(len(drawn[0])):
         some = [samples[window] for samples in drawn if samples[window].cells]
         if not some:
-            raise InputError(f"no start has an observation of {variable}", where=config.data.title)
+            raise InputError(f"no start has an observation of {chunks[0].variable}", where=config.data.title)
         pools.append(join_cells(some))
     return pools
 
 
-def _grow(config: S2sConfig, pool: Sample, frame: Frame, run: RunFolder, threads: int) -> None:
+def _grow(config: S2sConfig, pool: Sample, frame: Frame, run: RunFolder, threads: int, each: Each) -> None:
     """Grow the trees of each fit and of its inner parts, on the pool."""
     if not POOLED & set(frame.plan.methods):
         return
@@ -126,7 +138,7 @@ def _grow(config: S2sConfig, pool: Sample, frame: Frame, run: RunFolder, threads
     for number, rows in enumerate(frame.fits):
         inner = inner_folds(pool.take(rows), frame.blocks[rows], frame.plan) if frame.plan.stack else []
         jobs += [(config, source, folder, number, part, threads) for part in range(-1, len(inner))]
-    each(fit_pooled, jobs, run=run, label=f"{name} trees")
+    each(fit_pooled, jobs, f"{name} trees")
     for path in (folder / f"{len(frame.fits) - 1}_-1").glob("*.npz"):
         shutil.copyfile(path, run.path(f"model/{name}/{path.name}"))
 
@@ -146,14 +158,15 @@ def predict(config: S2sConfig, run: RunFolder) -> None:
         live = _new_starts(config, run)
         blocks = []
         for variable in config.data.variables:
-            chunks = make_chunks(config, variable)
+            layout = Layout.load(run.find(f"model/{variable}.npz"), variable)
             if live is None:
-                blocks += test_fields(config, run.find("verification"), chunks, delivered)
+                blocks += test_fields(config, run.find("verification"), layout, delivered)
             else:
                 newest = config.data.live is not None
-                blocks += live_fields(config, run.find("model"), chunks, delivered, live, newest=newest)
+                blocks += live_fields(config, run.find("model"), layout, delivered, live, newest=newest)
         forecast = join_blocks(blocks).assign_attrs(method=delivered)
-        write_netcdf(forecast, run.path("forecast.nc"))
+        with dask.config.set(scheduler="synchronous"):  # NetCDF is not read by several threads at once
+            write_netcdf(forecast, run.path("forecast.nc"))
 
 
 def _new_starts(config: S2sConfig, run: RunFolder) -> dict[str, Path] | None:

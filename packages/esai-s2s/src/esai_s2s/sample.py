@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -48,6 +48,8 @@ class Sample:
         Where the cells are.
     sources : tuple of (str, int)
         Forecast models and their numbers of members, in the order of the axis of members; empty for one.
+    statistics : mapping of (str, str) to (n, cells)
+        What `esai_s2s.predictors.remember` worked out from the forecast before, by statistic and power.
     """
 
     variable: str
@@ -61,6 +63,7 @@ class Sample:
     latitude: np.ndarray | None = None
     longitude: np.ndarray | None = None
     sources: tuple[tuple[str, int], ...] = ()
+    statistics: Mapping[tuple[str, str], np.ndarray] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -90,7 +93,7 @@ class Sample:
             return self
         first = sum(size for _, size in self.sources[:number])
         part = slice(first, first + self.sources[number][1])
-        return replace(self, forecast=self.forecast[:, part], sources=())
+        return replace(self, forecast=self.forecast[:, part], sources=(), statistics={})
 
     def save(self, path: Path) -> None:
         """Write to one .npz file, without pickles."""
@@ -116,6 +119,7 @@ class Sample:
             observed=self.observed[rows],
             forecast=None if self.forecast is None else self.forecast[rows],
             lags=None if self.lags is None else self.lags[rows],
+            statistics={key: values[rows] for key, values in self.statistics.items()},
         )
 
     def on_cells(self, cells: slice | np.ndarray) -> Sample:
@@ -127,6 +131,7 @@ class Sample:
             lags=None if self.lags is None else self.lags[:, :, cells],
             latitude=None if self.latitude is None else self.latitude[cells],
             longitude=None if self.longitude is None else self.longitude[cells],
+            statistics={key: values[:, cells] for key, values in self.statistics.items()},
         )
 
 
@@ -137,8 +142,10 @@ def join_cells(parts: Sequence[Sample]) -> Sample:
         arrays = [getattr(part, name) for part in parts]
         return None if arrays[0] is None else np.concatenate(arrays, axis=-1)
 
-    changed = {name: joined(name) for name in ("observed", "forecast", "lags", "latitude", "longitude")}
-    return replace(parts[0], **changed)
+    changed: dict[str, Any] = {
+        name: joined(name) for name in ("observed", "forecast", "lags", "latitude", "longitude")
+    }
+    return replace(parts[0], **changed, statistics={})
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,6 +257,7 @@ def fit_categories(
     group: str | None = "week",
     window: int = 0,
     dry_edge: float | None = None,
+    of_models: bool = True,
 ) -> Categories:
     """Fit the edges of observations and model on a training sample.
 
@@ -265,6 +273,8 @@ def fit_categories(
         Groups before and after that count as well.
     dry_edge : float, optional
         Edges of precipitation are NaN, so that nothing is fitted or scored, where the lowest is below it.
+    of_models : bool
+        Whether the edges of the forecast models are needed: raw counts alone ask for them.
 
     Raises
     ------
@@ -280,7 +290,7 @@ def fit_categories(
         wet = truth.edges.isel(edge=0) >= dry_edge
         truth = replace(truth, edges=truth.edges.where(wet))
     models: list[QuantileCategories | None] = []
-    for number in range(max(len(sample.sources), 1)) if sample.forecast is not None else ():
+    for number in range(max(len(sample.sources), 1)) if of_models and sample.forecast is not None else ():
         members = sample.of_source(number).forecast
         assert members is not None
         fitted = None

@@ -13,13 +13,13 @@ from esai_core.io import write_netcdf
 from esai_core.runs import RunFolder
 from esai_core.verify import block_bootstrap
 from esai_s2s.config import S2sConfig
-from esai_s2s.streaming import each
+from esai_s2s.streaming import Each, crew
 from esai_s2s.tally import Tally, tally_part
 
 __all__ = ["score"]
 
 
-def _tallied(folder: Path, run: RunFolder, delivered: str) -> tuple[Tally, xr.Dataset]:
+def _tallied(folder: Path, delivered: str, each: Each) -> tuple[Tally, xr.Dataset]:
     """Sum up one variable and window; return it with its axes (method, start, block, cell) and RPSS."""
     paths = sorted(folder.glob("*.nc"))
     with xr.open_dataset(paths[0], engine="netcdf4") as ds:
@@ -31,7 +31,7 @@ def _tallied(folder: Path, run: RunFolder, delivered: str) -> tuple[Tally, xr.Da
         axes.attrs = dict(ds.attrs)
     blocks = sorted({str(value) for value in axes["block"].values})
     jobs = [(path, delivered, blocks) for path in paths]
-    found = each(tally_part, jobs, run=run, label=folder.name)
+    found = each(tally_part, jobs, folder.name)
     total = found[0][0]
     for tally, _ in found[1:]:
         total = total + tally
@@ -101,12 +101,13 @@ def _diagnostics(tally: Tally, axes: xr.Dataset, path: Path) -> None:
 def score(config: S2sConfig, run: RunFolder, delivered: str) -> dict[str, Any]:
     """Return the content of metrics.json; what the report draws goes to ``diagnostics/``."""
     found = []
-    for variable in config.data.variables:
-        for folder in sorted(run.find("verification").glob(f"{variable}_*")):
-            tally, axes = _tallied(folder, run, delivered)
-            if axes.attrs["variable"] == variable:
-                found.append((tally, axes))
-                _diagnostics(tally, axes, run.path(f"diagnostics/{folder.name}.nc"))
+    with crew(run) as each:
+        for variable in config.data.variables:
+            for folder in sorted(run.find("verification").glob(f"{variable}_*")):
+                tally, axes = _tallied(folder, delivered, each)
+                if axes.attrs["variable"] == variable:
+                    found.append((tally, axes))
+                    _diagnostics(tally, axes, run.path(f"diagnostics/{folder.name}.nc"))
     windows = list(dict.fromkeys(axes.attrs["window"] for _, axes in found))
 
     def of(key: str, name: str) -> list[tuple[Tally, xr.Dataset]]:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
 
 from esai_core.progress import track
 from esai_core.runs import RunFolder
 from esai_s2s.config import S2sConfig
 from esai_s2s.data import grid_of
 
-__all__ = ["Chunk", "each", "make_chunks"]
+__all__ = ["Chunk", "Each", "Layout", "crew", "make_layout"]
 
 T = TypeVar("T")
 
@@ -48,40 +54,101 @@ class Chunk:
         return f"{self.number:03d}"
 
 
-def make_chunks(config: S2sConfig, variable: str) -> list[Chunk]:
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """The grid of one variable, and how it is cut.
+
+    Attributes
+    ----------
+    variable : str
+    latitude, longitude : array or None
+        As in the files; None for a single series.
+    chunks : tuple of Chunk
+    """
+
+    variable: str
+    latitude: np.ndarray | None
+    longitude: np.ndarray | None
+    chunks: tuple[Chunk, ...]
+
+    def save(self, path: Path) -> None:
+        """Write to one .npz file."""
+        rows = np.array([(chunk.first, chunk.last) for chunk in self.chunks])
+        axes = {name: getattr(self, name) for name in ("latitude", "longitude")}
+        np.savez(path, rows=rows, **{name: axis for name, axis in axes.items() if axis is not None})
+
+    @classmethod
+    def load(cls, path: Path, variable: str) -> Layout:
+        """Read what `save` wrote."""
+        with np.load(path) as kept:
+            latitude, longitude = kept.get("latitude"), kept.get("longitude")
+            rows = kept["rows"].tolist()
+        width = 0 if longitude is None else len(longitude)
+        chunks = tuple(Chunk(variable, i, a, b, width) for i, (a, b) in enumerate(rows))
+        return cls(variable, latitude, longitude, chunks)
+
+
+def make_layout(config: S2sConfig, variable: str) -> Layout:
     """Cut the grid of a variable into runs of latitudes of at most ``data.chunk_cells`` cells (or one)."""
     grid = grid_of(config, variable)
     if grid is None:
-        return [Chunk(variable, 0)]
+        return Layout(variable, None, None, (Chunk(variable, 0),))
     height, width = (len(axis) for axis in grid)
     step = max(1, config.data.chunk_cells // width)
     firsts = range(0, height, step)
-    return [Chunk(variable, i, first, min(first + step, height), width) for i, first in enumerate(firsts)]
+    chunks = tuple(
+        Chunk(variable, i, first, min(first + step, height), width) for i, first in enumerate(firsts)
+    )
+    return Layout(variable, *grid, chunks)
 
 
-def each(
-    function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], *, run: RunFolder, label: str
-) -> list[T]:
-    """Call a function on each of several lists of arguments; the results in their order.
+class Each(Protocol):
+    """Calls a function on each of several lists of arguments, and gives the results in their order."""
 
-    With ``--cluster`` the calls run on the dask cluster that is connected, with ``--workers N`` in N
-    processes, else here one after the other. What they read and write in the run folder must lie on a disk
-    that all share.
+    def __call__(self, function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], label: str) -> list[T]:
+        """Do it; `label` is shown where progress is."""
+
+
+@contextmanager
+def crew(run: RunFolder) -> Iterator[Each]:
+    """Give who does the work over chunks, as long as the context is open.
+
+    With ``--cluster`` that is the dask cluster that is connected, with ``--workers N`` N processes, else this
+    process, one job after the other. What they read and write in the run folder must lie on a disk that all
+    share.
     """
     if run.cluster:
-        import dask
+        yield _on_dask
+    elif (run.workers or 1) < 2:
+        yield _here
+    else:
+        from concurrent.futures import ProcessPoolExecutor
+        from multiprocessing import get_context
 
-        return list(dask.compute(*(dask.delayed(function, pure=False)(*job) for job in jobs)))
-    workers = min(run.workers or 1, len(jobs))
-    if workers < 2:
-        return [function(*job) for job in track(jobs, total=len(jobs), label=label)]
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
-
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        waiting = [pool.submit(function, *job) for job in jobs]
+        pool = ProcessPoolExecutor(run.workers, mp_context=get_context("spawn"))
         try:
-            return [one.result() for one in track(waiting, total=len(jobs), label=label)]
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+            yield partial(_in_processes, pool)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _here(function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], label: str) -> list[T]:
+    return [function(*job) for job in track(jobs, total=len(jobs), label=label)]
+
+
+def _on_dask(function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], label: str) -> list[T]:
+    from dask import base
+    from dask.delayed import delayed
+
+    compute: Callable[..., tuple[T, ...]] = base.compute
+    call = delayed(function, pure=False)
+    return list(compute(*(call(*job) for job in jobs)))
+
+
+def _in_processes(
+    pool: Executor, function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], label: str
+) -> list[T]:
+    if len(jobs) == 1:
+        return _here(function, jobs, label)
+    waiting = [pool.submit(function, *job) for job in jobs]
+    return [one.result() for one in track(waiting, total=len(jobs), label=label)]

@@ -14,7 +14,7 @@ import xarray as xr
 
 from esai_s2s.config import SyntheticConfig
 
-__all__ = ["land_mask", "make_layout", "synthetic_grid", "synthetic_starts"]
+__all__ = ["land_mask", "make_fields", "synthetic_grid", "synthetic_starts"]
 
 MODES = 6
 SHARE_OF_LAND = 0.3
@@ -77,7 +77,7 @@ def _modes(spec: SyntheticConfig, windows: int, key: list[int]) -> tuple[np.ndar
     return truth, foreseen * truth + np.sqrt(1 - foreseen**2) * rng.normal(size=truth.shape)
 
 
-def make_layout(
+def make_fields(
     spec: SyntheticConfig,
     variable: str,
     *,

@@ -127,3 +127,25 @@ def test_windows_of_a_grib_are_means_of_days_and_differences_of_totals(
         )  # d28 - d14, although config is silent
         np.testing.assert_allclose(near.observed, 14.0)
     assert np.isfinite(far.forecast).all()
+
+
+def test_a_folder_of_versions_control_and_perturbed_is_one_hindcast(grib: Path, tmp_path: Path) -> None:
+    """As the archive hands them out: a file for each model version and type."""
+    for version in VERSIONS:
+        for kind, members in (("cf", (0,)), ("pf", (1, 2))):
+            with (tmp_path / f"{version}_{kind}.grib").open("wb") as file:
+                for year in YEARS:
+                    for member in members:
+                        for first, last in STEPS["tp"]:
+                            file.write(message(version, year, member, "tp", first, last))
+    total = open_layout(tmp_path)["tp"].isel(latitude=0, longitude=0)
+    assert total["start"].values.astype("datetime64[D]").astype(str).tolist() == [
+        f"{year}-01-{day}" for year in (2000, 2001) for day in ("02", "09")
+    ]
+    assert total["number"].values.tolist() == [0, 1, 2]
+    for version in VERSIONS:
+        for year in YEARS:
+            start = np.datetime64(f"{year}{version[4:]}", "ns")
+            found = total.sel(start=start, lead=28).transpose("number").values
+            expected = [value(version, year, member, "tp", 672) for member in (0, 1, 2)]
+            np.testing.assert_allclose(found, expected, atol=2e-2)

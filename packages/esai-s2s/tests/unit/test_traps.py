@@ -18,7 +18,7 @@ from esai_s2s.fitting import Plan, fit, make_blocks, make_folds
 from esai_s2s.methods.raw import member_counts
 from esai_s2s.predictors import debiased_spread, ensemble_mean
 from esai_s2s.sample import Sample
-from esai_s2s.windows import daily_windows, valid_days
+from esai_s2s.windows import daily_windows, lagged_means, valid_days
 
 Make = Callable[..., Sample]
 
@@ -183,3 +183,13 @@ def test_weeks_that_are_only_before_held_out_seasons_borrow_the_edges_of_their_n
     far = weekly.take(np.flatnonzero(week < 30))
     with pytest.raises(InputError, match="nothing was fitted for group"):
         fit_categories(far, group="week", window=2).codes(weekly)
+
+
+def test_nothing_observed_on_or_after_the_start_is_a_predictor() -> None:
+    days = (np.datetime64("2000-01-01") + np.arange(120)).astype("datetime64[ns]")
+    series = xr.DataArray(np.arange(120.0), dims="time", coords={"time": days})
+    starts = days[[40, 60]]
+    known = lagged_means(series, starts)
+    np.testing.assert_allclose(known.isel(lag=0), [36, 56])  # the seven days before
+    changed = series.where(series["time"] < starts[0], -999.0)
+    np.testing.assert_array_equal(lagged_means(changed, starts).isel(start=0), known.isel(start=0))

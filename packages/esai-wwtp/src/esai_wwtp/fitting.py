@@ -119,8 +119,8 @@ def best_threshold(probability: NDArray, target: NDArray[np.uint8]) -> float:
 class Gaussian:
     r"""The maximum-likelihood classifier: each pixel alone, one normal distribution per class.
 
-    .. math:: \log\frac{P(1|x)}{P(0|x)} = \log\frac{\pi}{1-\pi} + \log N(x; \mu_1, \Sigma_1) - \log N(x;
-    \mu_0, \Sigma_0)
+    .. math:: \log\frac{P(1|x)}{P(0|x)}
+              = \log\frac{\pi}{1-\pi} + \log N(x; \mu_1, \Sigma_1) - \log N(x; \mu_0, \Sigma_0)
 
     (Richards, 2013, Remote Sensing Digital Image Analysis, chapter 8.) It knows colours and no shapes: what
     the network adds to it is context.

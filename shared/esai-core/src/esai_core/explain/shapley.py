@@ -26,8 +26,7 @@ def shap_values(model: Any, x: Any, *, background: Any | None = None) -> NDArray
     - XGBoost: path-dependent tree Shapley values by the library itself (Lundberg et al., 2020, Nat. Mach.
       Intell., algorithm 2), on the margin scale.
     - Forests and boosting of scikit-learn: the same by the library `shap` (extra ``explain``), on the scale
-    of
-      its ``TreeExplainer`` (probability for forests, margin for boosting).
+      of its ``TreeExplainer`` (probability for forests, margin for boosting).
 
     Parameters
     ----------
