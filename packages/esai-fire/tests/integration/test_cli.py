@@ -118,7 +118,8 @@ def test_the_monthly_model_runs_to_its_report_and_emissions(demo: Path, tmp_path
     regions = pd.read_csv(tmp_path / "run" / "regions.csv", parse_dates=["when"])
     august = regions[(regions.when.dt.month == 8) & (regions.scored == 1)]
     assert (august["stack"] > 0).all()
-    assert (regions[regions.when.dt.month == 1]["stack"] == 0).all()
+    # Nothing burns in January: its climatology is the floor, 1 % of the mean month.
+    assert regions[regions.when.dt.month == 1]["stack"].mean() < 0.02 * august["stack"].mean()
     assert (tmp_path / "run" / "report.html").stat().st_size > 50_000
 
 
