@@ -27,10 +27,12 @@ nox.options.sessions = ["lint", "contracts", "types", "docs", "tooling", "tests"
 
 DIST = ROOT / "dist"
 RUNS = ROOT / "runs"
+TEST_RUNNER = ROOT / "ci" / "requirements" / "tests.txt"
 SOURCE_DATE = "1704067200"  # timestamps inside the wheels, so that the same sources give the same bytes
 PACKAGES = [package.name for package in repo.packages()]
 EACH = nox.parametrize("package", [nox.param(name, id=name) for name in PACKAGES])
 EACH_JOB = nox.parametrize("package", [nox.param(name, id=name) for name in PACKAGES if name != repo.CORE])
+PARALLEL = ["-n", "auto", "--maxprocesses", "4", "--dist", "loadfile"]
 QUIET = {"MPLBACKEND": "Agg", "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONDONTWRITEBYTECODE": ""}
 
 
@@ -75,7 +77,7 @@ def install_package(
     beside : str
         More arguments of the installer.
     tests : bool
-        Whether to add what the tests need: the optional extras and the package's test group.
+        Whether to add what the tests need: the optional extras, the package's test group and pytest-xdist.
     pinned : bool
         Use the constraints (the default), or leave the versions to the installer.
     """
@@ -89,6 +91,10 @@ def install_package(
         arguments += [f"--reinstall-package={path.name.split('-')[0].replace('_', '-')}" for path in wheels]
     if tests:
         arguments += package.metadata.get("dependency-groups", {}).get("test", [])
+        arguments.append("pytest-xdist>=3.6")
+    if tests and pinned:
+        arguments += ["--constraint", str(TEST_RUNNER)]
+        wheels.append(TEST_RUNNER)
     if pinned:
         arguments += ["--constraint", str(package.constraints)]
         wheels.append(package.constraints)
@@ -113,6 +119,7 @@ def run_tests(session: nox.Session, package: repo.Package, *options: str) -> Non
             str(package.folder),
             "-p",
             "no:cacheprovider",
+            *PARALLEL,
         ]
         session.run("pytest", *arguments, *options, str(folder), *session.posargs, env=QUIET)
 
@@ -166,7 +173,7 @@ def lint(session: nox.Session) -> None:
     checks = [
         ["ruff", "check", "."],
         ["ruff", "format", "--check", "."],
-        ["mypy", "noxfile.py", "tools", "benchmarks/run.py"],
+        ["mypy", "noxfile.py", "tools", "ci", "benchmarks/run.py"],
         ["python", "tools/check_files.py"],
         ["python", "tools/check_dependencies.py"],
     ]
@@ -221,7 +228,7 @@ def types(session: nox.Session, package: str) -> None:
 @nox.session(reuse_venv=True)
 def tooling(session: nox.Session) -> None:
     """Test the tools, and that a package made from the template passes every check."""
-    install_tools(session, "lint")
+    install_tools(session, "release")
     with tempfile.TemporaryDirectory() as scratch, session.chdir(scratch):
         arguments = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "-p", "no:cacheprovider"]
         session.run("pytest", *arguments, str(ROOT / "tools" / "tests"), *session.posargs)
@@ -244,6 +251,79 @@ def demo(session: nox.Session, package: str) -> None:
     # A package of several jobs names the one whose demo is shown: [tool.esai] demo = ["mos", "demo"].
     verb = repo.find(package).metadata.get("tool", {}).get("esai", {}).get("demo", ["demo"])
     session.run(package, *verb, "--out", str(RUNS / f"demo-{package}"), "--overwrite", env=QUIET)
+
+
+@nox.session(reuse_venv=True, requires=["build"])
+@EACH
+def tutorials(session: nox.Session, package: str) -> None:
+    """Follow the README and pages of one package word for word; run the examples in its docstrings."""
+    found = install_package(session, package, "pytest", tests=False)
+    session.run("python", "ci/check_commands.py", package, env=QUIET)
+    with tempfile.TemporaryDirectory() as scratch, session.chdir(scratch):
+        shown = ["-c", str(ROOT / "pyproject.toml"), "-p", "no:cacheprovider", "--import-mode=prepend"]
+        command = ["pytest", *shown, "--doctest-modules", "--doctest-continue-on-failure", "--pyargs"]
+        # 5: there is none. Modules of extras that are not installed are passed over.
+        session.run(*command, "--doctest-ignore-import-errors", found.module, env=QUIET, success_codes=[0, 5])
+
+
+@nox.session(reuse_venv=True)
+def fragments(session: nox.Session) -> None:
+    """Check that a change which users can notice comes with a line for the changelog (-- --base COMMIT)."""
+    install_tools(session, "release")
+    session.run("python", "tools/fragments.py", *session.posargs)
+
+
+@nox.session(reuse_venv=True)
+def release(session: nox.Session) -> None:
+    """Make a release of one package: version, changelog, commit, tag (-- PACKAGE VERSION)."""
+    install_tools(session, "release")
+    session.run("python", "tools/release.py", *session.posargs)
+
+
+@nox.session(reuse_venv=True)
+def dist(session: nox.Session) -> None:
+    """Build the distributions that are published, and check them (-- PACKAGE...)."""
+    install_tools(session, "release")
+    session.run("python", "ci/check_dist.py", *session.posargs)
+
+
+@nox.session(reuse_venv=True)
+def released(session: nox.Session) -> None:
+    """Check a release that was tagged, and build and check what is published of it (-- TAG)."""
+    install_tools(session, "release")
+    tag = session.posargs[0] if session.posargs else session.error("which tag? -- esai-fire-v0.2.0")
+    session.run("python", "tools/release.py", "--check-tag", tag)
+    session.run("python", "ci/check_dist.py", tag.rpartition("-v")[0])
+
+
+@nox.session(reuse_venv=True)
+def publish(session: nox.Session) -> None:
+    """Publish checked distributions to UV_PUBLISH_URL; safe to run again (-- FILES)."""
+    install_tools(session, "release")
+    session.run("python", "ci/publish.py", *session.posargs)
+
+
+@nox.session(reuse_venv=True)
+def release_check(session: nox.Session) -> None:
+    """Rehearse the release of every package against an index on this machine."""
+    install_tools(session, "release")
+    session.run("python", "ci/release_check.py", *session.posargs)
+
+
+@nox.session(reuse_venv=True)
+def audit(session: nox.Session) -> None:
+    """Look the pinned dependencies up among known weaknesses; needs the index's JSON pages."""
+    install_tools(session, "audit")
+    for package in repo.packages():
+        listed = ["--requirement", str(package.constraints), "--no-deps", "--disable-pip", "--strict"]
+        session.run("pip-audit", *listed)
+
+
+@nox.session(reuse_venv=True)
+def core_compat(session: nox.Session) -> None:
+    """Test the last released packages against the core of this tree."""
+    install_tools(session, "release")
+    session.run("python", "ci/core_compat.py", *session.posargs)
 
 
 @nox.session(reuse_venv=True, requires=["build"])

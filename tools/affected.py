@@ -2,6 +2,7 @@
 
     python3 tools/affected.py --base origin/main          names, one a line
     python3 tools/affected.py --base origin/main --json   {"packages": [...], "docs": true, "tooling": false}
+    python3 tools/affected.py --base origin/main --outputs   the same as lines, for the jobs of CI
 
 A file of a package touches that package and those that require it (so the core touches all of them). Pages of
 docs/ and the text files at the root touch the site alone, benchmarks touch nothing. Anything else (tools, CI,
@@ -21,7 +22,7 @@ from pathlib import Path, PurePosixPath
 sys.path.insert(0, str(Path(__file__).parent))
 import repo
 
-TEXTS = {"README.md", "CONTRIBUTING.md", "LICENSE", ".gitignore"}
+TEXTS = {"README.md", "CONTRIBUTING.md", "SECURITY.md", "CITATION.cff", "LICENSE", ".gitignore"}
 
 
 @dataclass(frozen=True)
@@ -73,11 +74,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="affected", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--base", default="origin/main", help="commit to compare with (default: origin/main)")
     parser.add_argument("--json", action="store_true", help="one JSON object, for a CI matrix")
+    parser.add_argument("--outputs", action="store_true", help="NAME=VALUE lines, for a job's outputs")
     parser.add_argument("--all", action="store_true", help="as if everything had changed")
     options = parser.parse_args(arguments)
     files = ["noxfile.py"] if options.all else changed(options.base)
     result = affected(files, repo.packages())
-    print(json.dumps(asdict(result)) if options.json else "\n".join(result.packages))
+    if options.outputs:
+        print(f"packages={json.dumps(result.packages)}")
+        for name, holds in {
+            "any": bool(result.packages),
+            "core": repo.CORE in result.packages,
+            "docs": result.docs,
+            "tooling": result.tooling,
+        }.items():
+            print(f"{name}={str(holds).lower()}")
+    else:
+        print(json.dumps(asdict(result)) if options.json else "\n".join(result.packages))
     return 0
 
 

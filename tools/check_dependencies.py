@@ -77,6 +77,14 @@ def main(root: Path = repo.ROOT, names: Sequence[str] = ()) -> int:
         done = subprocess.run([sys.executable, "-m", *command(package)], cwd=package.folder)
         missing = undeclared(package)
         print("\n".join(missing), end="\n" if missing else "")
+        if done.returncode != 0:
+            place = package.folder.relative_to(root) / "pyproject.toml"
+            print(
+                f"error: what is imported and missing: declare it in {place} with the lowest version "
+                f"that works, then run `python3 tools/dev.py constraints {package.name}`; what is "
+                "declared and not used: take it out",
+                flush=True,
+            )
         failed += done.returncode != 0 or bool(missing)
     return 1 if failed else 0
 

@@ -15,6 +15,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 import repo
 
 CONTRACTS = Path("ci") / "import_contracts.toml"
+HOW = (
+    "an import goes the wrong way (named above). A package imports esai_core and no other package: what two "
+    "packages need belongs into the core. In the core a room imports from lower floors only; a new room "
+    "gets its floor in ci/import_contracts.toml"
+)
 
 
 def exists(module: str, sources: dict[str, Path]) -> bool:
@@ -80,9 +85,11 @@ def main(root: Path = repo.ROOT) -> int:
         config = Path(scratch) / "contracts.toml"
         config.write_text(as_toml(settings), "utf-8")
         program = Path(sys.executable).parent / "lint-imports"
-        return subprocess.run(
-            [str(program), "--no-cache", "--config", str(config)], env=env, cwd=scratch
-        ).returncode
+        command = [str(program), "--no-cache", "--config", str(config)]
+        status = subprocess.run(command, env=env, cwd=scratch).returncode
+    if status:
+        print(f"error: {HOW}")
+    return status
 
 
 if __name__ == "__main__":

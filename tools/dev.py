@@ -3,7 +3,10 @@
     python3 tools/dev.py demo [PACKAGE]         run a package's demo; the last line is the path of its report
     python3 tools/dev.py test [PACKAGE...]      everything that has to hold before a merge
     python3 tools/dev.py lint | types | docs | bench
+    python3 tools/dev.py tutorials [PACKAGE...] follow the READMEs and tutorials, run the docstrings' examples
     python3 tools/dev.py minimums [PACKAGE...]  the tests with the oldest dependencies that are allowed
+    python3 tools/dev.py release PACKAGE major|minor|patch|X.Y.Z [--dry-run]
+    python3 tools/dev.py release-check [PACKAGE...]  rehearse a release of everything on this machine
     python3 tools/dev.py constraints [...]      compile the pinned versions (--check, --upgrade)
     python3 tools/dev.py new-package NAME ...   start a package from the template
     python3 tools/dev.py nox ...                anything else that the noxfile offers (--list)
@@ -48,8 +51,10 @@ SESSIONS = {
     "docs": ["docs"],
     "minimums": ["minimums"],
     "bench": ["bench"],
+    "tutorials": ["tutorials"],
 }
-PER_PACKAGE = {"tests", "types", "minimums", "demo", "bench"}
+WITH_ARGUMENTS = ("release", "release-check")  # sessions that take what follows
+PER_PACKAGE = {"tutorials", "tests", "types", "minimums", "demo", "bench"}
 
 
 def say(text: str) -> None:
@@ -173,12 +178,14 @@ def main(arguments: list[str]) -> int:
     if command in ("-h", "--help", "help"):
         print((__doc__ or "").strip())
         return 0
-    if command not in ("demo", "nox", "constraints", "new-package", *SESSIONS):
+    if command not in ("demo", "nox", "constraints", "new-package", *WITH_ARGUMENTS, *SESSIONS):
         say(f"there is no command {command!r}; `python3 tools/dev.py --help` lists them")
         return 2
     make_tools()
     if command == "nox":
         return nox(*rest)
+    if command in WITH_ARGUMENTS:
+        return nox("--session", command.replace("-", "_"), "--", *rest)
     if command in ("constraints", "new-package"):
         return script(command.replace("-", "_") + ".py", *rest)
     cut = rest.index("--") if "--" in rest else len(rest)

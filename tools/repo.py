@@ -106,13 +106,14 @@ def reachable(package: Package, root: Path = ROOT, extras: set[str] | None = Non
     return lines
 
 
-def twins(package: Package, root: Path = ROOT) -> list[str]:
+def twins(package: Package, root: Path = ROOT, extras: set[str] | None = None) -> list[str]:
     """List the CPU-only twins that stand in for what `package` asks for (see docs/decisions).
 
     The root pyproject.toml drops `tensorflow` and `xgboost` from a resolution on Linux x86-64; these lines
     put the twins in, with the version specifiers of the dropped requirements, so that floors stay floors.
     """
-    lines = {split(line)[:3:2] for line in reachable(package, root) if requirement_name(line) in TWINS}
+    asked = reachable(package, root, extras)
+    lines = {split(line)[:3:2] for line in asked if requirement_name(line) in TWINS}
     return sorted(f"{TWINS[name]}{specifier} ; {LINUX}" for name, specifier in lines)
 
 

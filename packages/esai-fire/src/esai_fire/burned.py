@@ -14,7 +14,16 @@ from esai_core import io
 from esai_core.errors import InputError
 from esai_core.grid import Grid
 
-__all__ = ["check_burned", "open_burned", "read_firecci", "read_gfed", "read_plain"]
+__all__ = [
+    "GFED_REGIONS", "check_burned", "is_gfed", "open_burned", "read_firecci", "read_gfed", "read_plain",
+    "read_regions",
+]  # fmt: skip
+
+#: Regions of GFED by their number.
+GFED_REGIONS = {
+    1: "BONA", 2: "TENA", 3: "CEAM", 4: "NHSA", 5: "SHSA", 6: "EURO", 7: "MIDE", 8: "NHAF", 9: "SHAF",
+    10: "BOAS", 11: "CEAS", 12: "SEAS", 13: "EQAS", 14: "AUST",
+}  # fmt: skip
 
 _HECTARE, _KM2 = 1.0e4, 1.0e6
 _UNITS = {
@@ -70,10 +79,28 @@ def check_burned(burned: xr.DataArray, *, where: object) -> xr.DataArray:
     return burned.assign_coords(time=months.to_timestamp())
 
 
-def _in_m2(burned: xr.DataArray, where: object) -> xr.DataArray:
+def _with_area(burned: xr.DataArray, area: xr.DataArray, where: object) -> xr.DataArray:
+    """Refuse fires in cells without area, and leave out such cells without fire."""
+    empty = ~(area.transpose("latitude", "longitude").values > 0.0)
+    if not empty.any():
+        return burned
+    burned = burned.transpose("time", "latitude", "longitude")
+    fires = np.nan_to_num(burned.values).max(axis=0) > 0.0
+    if (empty & fires).any():
+        y, x = (int(i[0]) for i in np.nonzero(empty & fires))
+        place = f"{float(burned.latitude[y]):g} N, {float(burned.longitude[x]):g} E"
+        raise InputError(
+            f"fire in a cell of area {float(area.values[y, x]):g}", where=f"{where}: {place}",
+            remedy="correct the cell areas, or the coordinates beyond a pole",
+        )  # fmt: skip
+    return burned.where(xr.DataArray(~empty, dims=("latitude", "longitude")))
+
+
+def _in_m2(burned: xr.DataArray, where: object, area: xr.DataArray | None = None) -> xr.DataArray:
+    cells = Grid.from_dataset(burned).cell_area if area is None else area
+    burned = _with_area(burned, cells, where)
     units = str(burned.attrs.get("units", "")).strip().lower()
     if units in ("1", "fraction", "%"):
-        cells = Grid.from_dataset(burned).cell_area
         share = burned / 100.0 if units == "%" else burned
         if bool((share > 1.0 + 1e-6).any()):
             raise InputError("a burned share above 1", where=f"{where}: {burned.name}")
@@ -102,12 +129,20 @@ def read_plain(path: str | Path, *, variable: str = "burned_area") -> xr.DataArr
     DataArray
         m2 per cell and month.
     """
+    whole = io.open_dataset(path)
     ds = io.open_dataset(path, variable=variable)
     (name,) = ds.data_vars
     burned = io.load(ds[name])
-    missing = {"time", "latitude", "longitude"} - set(burned.dims)
-    if missing:
-        raise InputError(f"no dimension {sorted(missing)[0]!r}", where=f"{path}: {name}")
+    wanted = {"time", "latitude", "longitude"}
+    burned = burned.squeeze([d for d in burned.dims if d not in wanted and burned.sizes[d] == 1], drop=True)
+    if set(burned.dims) != wanted:
+        raise InputError(
+            f"dimensions {', '.join(map(str, burned.dims))}", where=f"{path}: {name}",
+            remedy="give burned area on time, latitude and longitude",
+        )  # fmt: skip
+    area = whole.get("cell_area")
+    if area is not None and set(area.dims) == {"latitude", "longitude"}:
+        return check_burned(_in_m2(burned, path, io.load(area)), where=path)
     return check_burned(_in_m2(burned, path), where=path)
 
 
@@ -177,8 +212,52 @@ def read_gfed(path: str | Path) -> xr.Dataset:
         [year.drop_vars(["cell_area", "region"]) for year in years], dim="time", join="exact"
     ).sortby("time")
     whole = xr.merge([joined, fixed], join="exact").sortby(["latitude", "longitude"])
-    whole["burned_area"] = check_burned(whole["burned_area"], where=path)
+    burned = _with_area(whole["burned_area"].transpose("time", ...), whole["cell_area"], path)
+    whole["burned_area"] = check_burned(burned, where=path)
     return whole
+
+
+def is_gfed(path: Path, kind: Kind = "auto") -> bool:
+    """Tell whether a file or folder is GFED4.1s, by its name."""
+    if kind != "auto":
+        return kind == "gfed"
+    first = next(iter(sorted(path.glob("*.hdf5"))), path) if path.is_dir() else path
+    return first.suffix in (".hdf5", ".h5")
+
+
+def read_regions(path: str | Path) -> tuple[xr.DataArray, dict[int, str]]:
+    """Read a map of regions: the fourteen of a GFED4.1s file, or whole numbers of a NetCDF file.
+
+    Parameters
+    ----------
+    path : path
+        GFED4.1s, or a file with one variable on ``(latitude, longitude)``, whose regions are named by its
+        attributes ``flag_values`` and ``flag_meanings`` where it has them.
+
+    Returns
+    -------
+    (map (latitude, longitude), names)
+
+    Raises
+    ------
+    InputError
+        If the file holds no map, or several.
+    """
+    path = Path(path)
+    if is_gfed(path):
+        first = next(iter(sorted(path.glob("*.hdf5"))), path) if path.is_dir() else path
+        return read_gfed(first)["region"], GFED_REGIONS
+    ds = io.load(io.open_dataset(path))
+    maps = [v for v in ds.data_vars.values() if set(v.dims) == {"latitude", "longitude"}]
+    if len(maps) != 1:
+        raise InputError(
+            f"{len(maps)} maps on (latitude, longitude)", where=f"data.regions = {path}",
+            remedy="give a file with one",
+        )  # fmt: skip
+    numbers = np.atleast_1d(maps[0].attrs.get("flag_values", []))
+    meanings = str(maps[0].attrs.get("flag_meanings", "")).split()
+    names = {int(k): name for k, name in zip(numbers, meanings, strict=False)}
+    return maps[0], names
 
 
 def _values(file: Any, name: str) -> np.ndarray:
@@ -247,8 +326,7 @@ def open_burned(
     """
     path = Path(path)
     if kind == "auto":
-        first = next(iter(sorted(path.glob("*.hdf5"))), path) if path.is_dir() else path
-        kind = "gfed" if first.suffix in (".hdf5", ".h5") else "netcdf"
+        kind = "gfed" if is_gfed(path) else "netcdf"
         if kind == "netcdf" and "fraction_of_observed_area" in io.open_dataset(path):
             kind = "firecci"
     if kind == "gfed":

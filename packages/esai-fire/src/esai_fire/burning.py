@@ -12,6 +12,12 @@ import xarray as xr
 from esai_core import io
 from esai_core.runs import RunFolder
 from esai_fire.config import FireConfig
+from esai_fire.emission_steps import (
+    evaluate_emissions,
+    predict_emissions,
+    train_emissions,
+    wants_emissions,
+)  # fmt: skip
 from esai_fire.forecasters import Settings
 from esai_fire.intervals import predictive
 from esai_fire.nested import Nested, run_nested
@@ -28,7 +34,7 @@ def _settings(config: FireConfig, run: RunFolder) -> Settings:
     model = config.model
     return Settings(
         lambdas=model.lambdas, lambda_ratio=model.lambda_ratio, alpha=model.alpha, fdr=model.fdr,
-        detrend=model.detrend, threads=run.workers,
+        detrend=model.detrend, threads=run.workers, engine=model.engine, distribute=run.cluster is not None,
     )  # fmt: skip
 
 
@@ -50,6 +56,9 @@ def train(config: FireConfig, run: RunFolder) -> None:
     with run.stage("select"):
         chosen = _selection(config, problem, nested, run)
     io.write_netcdf(chosen, run.path("model/selection.nc"), dtype="float64")
+    if wants_emissions(config):
+        with run.stage("emissions"):
+            train_emissions(config, problem, run)
 
 
 def _coordinates(problem: Problem) -> dict:
@@ -92,7 +101,7 @@ def _selection(config: FireConfig, problem: Problem, nested: Nested, run: RunFol
     from esai_fire.screening import discoveries, p_values
 
     series, predictors, plan = problem.series, problem.predictors, problem.plan
-    design = series.peak - 1 if predictors.x.shape[0] > 1 else np.zeros(series.peak.size, int)
+    predictors, design = predictors.of_series(series.peak)
     whole = type(plan)(
         plan.sets[plan.outer[-1:]], np.zeros(1, int), np.full((1, series.year.size), -1),
         np.zeros(series.year.size, int), plan.train, plan.test,
@@ -101,7 +110,7 @@ def _selection(config: FireConfig, problem: Problem, nested: Nested, run: RunFol
         series.y, design, series.season, series.year, predictors, whole, _settings(config, run)
     )
     r = block.r[:, 0]
-    passed = discoveries(p_values(r, block.weights.sum(axis=2)), rate=config.model.fdr)
+    passed = discoveries(p_values(r, block.count), rate=config.model.fdr)
     data = {
         "correlation": (("series", "predictor"), r),
         "passed": (("series", "predictor"), passed.astype(np.int8)),
@@ -127,6 +136,7 @@ def _selection(config: FireConfig, problem: Problem, nested: Nested, run: RunFol
             "predictor": predictors.labels,
             "index": ("predictor", predictors.names.astype(str)),
             "lag": ("predictor", predictors.lags),
+            "of_land": ("predictor", (predictors.oceans == "land").astype(np.int8)),
         },
     )
 
@@ -164,6 +174,9 @@ def predict(config: FireConfig, run: RunFolder) -> None:
     _regions_table(keep).to_csv(run.path("regions.csv"), index=False)
     if ds.sizes["latitude"]:
         io.write_netcdf(_gridded(keep), run.path("forecast.nc"))
+    if wants_emissions(config):
+        with run.stage("convert"):
+            predict_emissions(config, ds, run)
 
 
 def _labels(ds: xr.Dataset) -> pd.Index:
@@ -293,6 +306,8 @@ def evaluate(config: FireConfig, run: RunFolder) -> None:
     }
     if regions:
         metrics["by_region"] = regions
+    if wants_emissions(config):
+        metrics["emissions"] = evaluate_emissions(run)
     run.write_metrics(metrics)
     io.write_netcdf(skill, run.path("skill.nc"), dtype="float64")
 

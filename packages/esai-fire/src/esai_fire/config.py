@@ -21,11 +21,14 @@ task = "burned_area"          # or "emissions": species from dry matter and emis
 burned_area = "burned_area.nc"  # FireCCI 5.1, GFED4.1s, plain NetCDF, or a CSV of years by region
 indices = "indices.csv"         # CSV of monthly series, a PSL text file or a folder of them; or instead of it
 # sst = "sst.nc"                # sea-surface temperature, from which the indices are made
-# regions = "regions.nc"        # whole numbers on the same grid: totals, and cells that learn together
+# regions = "regions.nc"        # whole numbers on a map: totals, and cells that learn together
+# land_cover = "land_cover.nc"  # classes, or biomass and cover over time as further predictors
+# gfas = "gfas/"                # daily GFAS fields: emissions per species beside the burned area
 
 [target]
 lead_months = 4               # no index of the last 3 months before the peak, nor later, is used
 min_fire_share = 0.5          # cells that burned in fewer of their years are left out
+# resolution = 0.25           # degrees; area is conserved
 # season = "monthly"          # one row per month instead of twelve months around the peak
 
 [predictors]
@@ -60,13 +63,15 @@ class Data(Section):
     missing_values: tuple[float, ...] = ()
     """Values of the index table that stand for missing ones."""
     regions: DataPath | None = None
-    """Whole numbers on the grid of the burned area; 0 is no region."""
+    """Whole numbers on a map, 0 for no region; or a GFED4.1s file, for its fourteen regions."""
     land_cover: DataPath | None = None
-    """Land-cover class per cell, on the grid of the burned area; cells of one class learn together."""
+    """Land cover or biomass: maps say which cells learn together, fields with a time axis are predictors."""
+    gfas: DataPath | None = None
+    """Daily GFAS fields (file or folder): emissions per species are regressed on burned area."""
     min_observed: Annotated[float, Field(ge=0, le=1)] = 0.0
     """FireCCI: months in which less of a cell was observed count as missing."""
     dry_matter: DataPath | None = None
-    """Emissions: CSV with the columns region, year, source and DM_Tg."""
+    """Emissions: CSV with the columns region, year, source and DM_Tg; for grids, GFED4.1s files."""
     emission_factors: DataPath | None = None
     """Emissions: CSV with the species and one column per source, g per kg dry matter."""
     published: dict[str, DataPath] = Field(default_factory=dict)
@@ -82,6 +87,8 @@ class Target(Section):
     """Months from the last index value that is used to the peak month (or to the month itself)."""
     min_fire_share: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Least share of years with fire (the 50 % rule)."""
+    resolution: Annotated[float, Field(gt=0, le=30)] | None = None
+    """Degrees of the cells that burned area is brought to, conserving area; as in the file by default."""
     peak_months: dict[str, Annotated[int, Field(ge=1, le=12)]] = Field(default_factory=dict)
     """Peak month of each column of a table of years; July by default."""
 
@@ -133,6 +140,8 @@ class Model(Section):
     """Smallest penalty over the largest."""
     alpha: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Share of the l1 penalty: 1 is the lasso."""
+    engine: Literal["numba", "glum", "pyglmnet"] = "numba"
+    """Solver of the lasso; the others are independent checks for a few series, and slow."""
     stability: Annotated[int, Field(ge=0, le=1000)] = 50
     """Half samples of the years for stability selection; 0 for none."""
 
@@ -142,14 +151,22 @@ class Intervals(Section):
 
     level: Annotated[float, Field(gt=0, lt=1)] = 0.9
     """Nominal coverage."""
-    kind: Literal["jackknife", "quasi_poisson"] = "jackknife"
-    """From the ratios of left-out years, or a gamma distribution of the estimated dispersion."""
+    kind: Literal["jackknife", "quasi_poisson", "negative_binomial"] = "jackknife"
+    """From the ratios of left-out years, or with a variance of phi mu, or of mu squared / k."""
 
 
 class Emissions(Section):
     """The table ``[emissions]``."""
 
-    species: tuple[str, ...] = ("CO2", "CO", "CH4", "NOx", "PM2.5", "OC", "BC")
+    species: Annotated[tuple[str, ...], Field(min_length=1)] = (
+        "CO2",
+        "CO",
+        "CH4",
+        "NOx",
+        "PM2.5",
+        "OC",
+        "BC",
+    )
     """Species of the table of emission factors."""
     factor_sd: Annotated[float, Field(ge=0, lt=2)] = 0.25
     """Relative standard deviation of an emission factor: shared by all regions and years of a source."""
@@ -181,6 +198,10 @@ class FireConfig(Config):
             return self
         if data.burned_area is None:
             raise ValueError('task = "burned_area" needs data.burned_area')
+        if (data.dry_matter is None) != (data.emission_factors is None):
+            raise ValueError("data.dry_matter and data.emission_factors go together")
+        if data.gfas is not None and data.dry_matter is not None:
+            raise ValueError("give either data.gfas or data.dry_matter with data.emission_factors")
         if (data.indices is None) == (data.sst is None):
             raise ValueError("give either data.indices or data.sst")
         return self

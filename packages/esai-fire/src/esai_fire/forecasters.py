@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from esai_core import glm
+from esai_fire.engines import fit_paths
 from esai_fire.folds import Plan
 from esai_fire.predictors import Predictors
 from esai_fire.screening import compress, correlations, discoveries, p_values
 
-__all__ = ["FORECASTERS", "Block", "Member", "make_block"]
+__all__ = ["FORECASTERS", "Block", "Member", "make_block", "means_of_seasons"]
 
 #: Ridge of the fits with one or two columns, in standard units of a target of mean 1.
 RIDGE = 0.05
@@ -23,7 +24,10 @@ CEILING, FLOOR = 2.0, 0.02
 
 @dataclass(frozen=True)
 class Settings:
-    """What the forecasters share: see `esai_fire.config`."""
+    """What the forecasters share: see `esai_fire.config`.
+
+    With `distribute` the series are fitted by dask, on the cluster that is connected.
+    """
 
     lambdas: int = 20
     lambda_ratio: float = 0.1
@@ -32,6 +36,8 @@ class Settings:
     detrend: bool = False
     tolerance: float = 1e-6
     threads: int | None = None
+    engine: str = "numba"
+    distribute: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,7 @@ class Block:
     climatology : (C, S, n) mean of the row's season over each training set.
     design : (C,) design of each series.
     r : (C, S, p) correlation of each column with the compressed target in each training set.
+    count : (C, S) pairs that it is worth: the rows of a training set, fewer where seasons differ in fire.
     """
 
     y: np.ndarray
@@ -57,6 +64,7 @@ class Block:
     climatology: np.ndarray
     design: np.ndarray
     r: np.ndarray
+    count: np.ndarray
     year: np.ndarray
     predictors: Predictors
     plan: Plan
@@ -112,14 +120,15 @@ def make_block(
     weights = plan.sets[None] * known[:, None]
     unit = np.einsum("cn,csn->cs", scaled, weights) / np.maximum(weights.sum(axis=2), 1.0)
     unit = np.where(unit > 0.0, unit, 1.0)
-    r = np.stack(
-        [
-            correlations(_partial(predictors.x[d], year, settings.detrend), compress(v / u[:, None]), w)
-            for d, v, u, w in zip(design, scaled, unit, weights, strict=True)
-        ]
-    )
-    base = _climatology(scaled, weights, season)
-    return Block(scaled, unit, known, weights, base, design, r, year, predictors, plan, settings)
+    base = means_of_seasons(scaled, weights, season)
+    r, count = np.empty((*unit.shape, predictors.x.shape[2])), np.empty(unit.shape)
+    for c, d in enumerate(design):
+        # Departures from the season, each as important as its season's fires.
+        share = weights[c] * base[c] / unit[c, :, None]
+        ratio = scaled[c] / np.where(base[c] > 0.0, base[c], 1.0)
+        r[c] = correlations(_partial(predictors.x[d], year, settings.detrend), compress(ratio), share)
+        count[c] = share.sum(axis=1) ** 2 / np.maximum((share**2).sum(axis=1), 1e-300)
+    return Block(scaled, unit, known, weights, base, design, r, count, year, predictors, plan, settings)
 
 
 def _partial(x: np.ndarray, year: np.ndarray, detrend: bool) -> np.ndarray:
@@ -130,7 +139,18 @@ def _partial(x: np.ndarray, year: np.ndarray, detrend: bool) -> np.ndarray:
     return np.asarray(x - line * (line * x).mean(axis=0))
 
 
-def _climatology(y: np.ndarray, weights: np.ndarray, season: np.ndarray) -> np.ndarray:
+def means_of_seasons(y: np.ndarray, weights: np.ndarray, season: np.ndarray) -> np.ndarray:
+    """Mean (C, S, n) of the season of each row over each training set, not below 1 % of the set's mean.
+
+    Parameters
+    ----------
+    y : (C, n) array
+        0 where unknown.
+    weights : (C, S, n) array
+        1 on the known rows of each training set.
+    season : (n,) array
+        Number of each row's season.
+    """
     mass = weights.sum(axis=2)
     overall = np.einsum("cn,csn->cs", y, weights) / np.maximum(mass, 1.0)
     if not season.any():
@@ -258,21 +278,21 @@ def lasso(block: Block) -> Member:
     """
     plan, settings = block.plan, block.settings
     cells, sets, n = block.weights.shape
-    passed = discoveries(p_values(block.r, block.weights.sum(axis=2)[..., None]), rate=settings.fdr)
+    passed = discoveries(p_values(block.r, block.count[..., None]), rate=settings.fdr)
     factor = np.where(passed, 1.0, np.inf).reshape(cells * sets, -1)
-    path = glm.fit_path(
+    path = fit_paths(
         block.predictors.x,
         block.targets,
         groups=block.tiled(block.design),
-        family="poisson",
         weights=block.weights.reshape(-1, n),
         offset=_offset(block),
+        penalty_factor=factor,
         alpha=settings.alpha,
         n_lambdas=settings.lambdas,
         lambda_ratio=settings.lambda_ratio,
-        penalty_factor=factor,
         tolerance=settings.tolerance,
         threads=settings.threads,
+        engine=settings.engine,
     )
     coef = np.nan_to_num(path.coef).reshape(cells, sets, settings.lambdas, -1)
     intercept = np.where(np.isfinite(path.intercept), path.intercept, 0.0).reshape(cells, sets, -1)

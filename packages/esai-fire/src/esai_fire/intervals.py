@@ -12,8 +12,14 @@ from esai_core.errors import unknown
 
 __all__ = ["INTERVALS", "Predictive", "predictive"]
 
-INTERVALS = ("jackknife", "quasi_poisson")
-Kind = Literal["jackknife", "quasi_poisson"]
+INTERVALS = ("jackknife", "quasi_poisson", "negative_binomial")
+Kind = Literal["jackknife", "quasi_poisson", "negative_binomial"]
+
+
+#: Quantiles that stand for a gamma distribution in its CRPS.
+GRID = 99
+#: Rows whose ratios make an interval.
+_FEWEST = 5
 
 
 @dataclass(frozen=True)
@@ -31,17 +37,29 @@ class Predictive:
     crps: np.ndarray
 
 
-def _crps_of_sample(sample: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """CRPS of (R, m) samples with NaN for (R,) values: E|X - y| - E|X - X'| / 2 by ranks."""
-    ordered = np.sort(sample, axis=1)
-    count = np.isfinite(ordered).sum(axis=1)
-    filled = np.nan_to_num(ordered)
-    there = np.isfinite(ordered)
+#: Values of the largest array of one block of series.
+_BLOCK_VALUES = 5_000_000
+
+
+def _crps_of_sorted(sample: np.ndarray, count: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """CRPS of samples (..., m), ascending with NaN last, for values (...): E|X - y| - E|X - X'| / 2."""
+    there = np.arange(sample.shape[-1]) < count[..., None]
+    filled = np.where(there, sample, 0.0)
     usable = np.maximum(count, 1)
-    miss = np.where(there, np.abs(filled - y[:, None]), 0.0).sum(axis=1) / usable
-    rank = 2.0 * np.arange(1, sample.shape[1] + 1)[None, :] - usable[:, None] - 1.0
-    within = np.where(there, rank * filled, 0.0).sum(axis=1) / usable**2
+    miss = np.where(there, np.abs(filled - y[..., None]), 0.0).sum(axis=-1) / usable
+    rank = 2.0 * np.arange(1, sample.shape[-1] + 1) - usable[..., None] - 1.0
+    within = np.where(there, rank * filled, 0.0).sum(axis=-1) / usable**2
     return np.where(count > 0, miss - within, np.nan)
+
+
+def _quantile_of_sorted(sample: np.ndarray, count: np.ndarray, share: float) -> np.ndarray:
+    """Quantile at position (m + 1) p of samples (..., m), ascending with NaN last (Weibull's rule)."""
+    at = np.clip(share * (count + 1.0) - 1.0, 0.0, np.maximum(count - 1.0, 0.0))
+    below = np.floor(at).astype(int)
+    above = np.minimum(below + 1, np.maximum(count - 1, 0))
+    low = np.take_along_axis(sample, below[..., None], axis=-1)[..., 0]
+    high = np.take_along_axis(sample, above[..., None], axis=-1)[..., 0]
+    return np.asarray(low + (at - below) * (high - low))
 
 
 def predictive(
@@ -53,7 +71,9 @@ def predictive(
     ``jackknife``: the forecast times the ratios y / y-hat of the training rows, each by a fit that left it
     out (the jackknife of Barber et al. 2021, on the scale of ratios): whatever their distribution,
     zeros included, quantiles (m + 1) p of m ratios cover as they should. ``quasi_poisson``: a gamma
-    distribution whose variance is phi times its mean, phi from the Pearson residuals of the inner folds.
+    distribution whose variance is phi times its mean. ``negative_binomial``: a gamma distribution whose
+    variance is its mean squared over k, to which the negative binomial comes for counts as large as burned
+    area in m2. phi and k are estimated from the Pearson residuals of the inner folds.
 
     Parameters
     ----------
@@ -67,7 +87,7 @@ def predictive(
         Rows that may train.
     level : float
         Nominal coverage.
-    kind : {"jackknife", "quasi_poisson"}
+    kind : {"jackknife", "quasi_poisson", "negative_binomial"}
 
     Returns
     -------
@@ -77,28 +97,51 @@ def predictive(
         raise unknown("kind of intervals", kind, INTERVALS, where="intervals.kind")
     cells, n = y.shape
     lower, upper, crps = (np.full((cells, n), np.nan) for _ in range(3))
-    tails = ((1.0 - level) / 2.0, (1.0 + level) / 2.0)
-    grid = (np.arange(1, 100) - 0.5) / 99.0
-    for c in range(cells):
-        fit = inner[c].astype(np.float64)
-        usable = np.isfinite(fit) & (fit > 0.0) & np.isfinite(y[c]) & train
-        ratio = np.where(usable, y[c] / np.where(usable, fit, 1.0), np.nan)[of_row]
-        enough = np.isfinite(ratio).sum(axis=1) >= 5
-        if kind == "jackknife":
-            sample = outer[c][:, None] * ratio
-            if enough.any():
-                low, high = np.nanquantile(sample[enough], tails, axis=1, method="weibull")
-                lower[c, enough], upper[c, enough] = low, high
-        else:
-            expected = np.where(usable, fit, np.nan)[of_row]
-            pearson = np.where(np.isfinite(ratio), (ratio - 1.0) ** 2 * expected, 0.0)
-            phi = pearson.sum(axis=1) / np.maximum(np.isfinite(ratio).sum(axis=1) - 1, 1)
-            phi = np.maximum(phi, 1e-12)
-            shape, scale = np.maximum(outer[c] / phi, 1e-6), phi
-            lower[c] = np.where(enough, stats.gamma.ppf(tails[0], shape, scale=scale), np.nan)
-            upper[c] = np.where(enough, stats.gamma.ppf(tails[1], shape, scale=scale), np.nan)
-            sample = stats.gamma.ppf(grid[None, :], shape[:, None], scale=scale[:, None])
-        scored = np.isfinite(y[c]) & enough
-        if scored.any():
-            crps[c, scored] = _crps_of_sample(sample[scored], y[c, scored])
+    size = max(1, _BLOCK_VALUES // (n * max(n, GRID)))
+    for start in range(0, cells, size):
+        part = slice(start, start + size)
+        fit = inner[part].astype(np.float64)
+        usable = np.isfinite(fit) & (fit > 0.0) & np.isfinite(y[part])[:, None] & train
+        ratio = np.where(usable, y[part][:, None] / np.where(usable, fit, 1.0), np.nan)
+        expected = np.where(usable, fit, np.nan)
+        made = _of_block(outer[part], ratio, expected, of_row, level=level, kind=kind)
+        enough = (usable.sum(axis=2) >= _FEWEST)[:, of_row]
+        lower[part], upper[part] = (np.where(enough, values, np.nan) for values in made[:2])
+        known = np.isfinite(y[part])
+        scored = _crps_of_sorted(made[2], made[3], np.where(known, y[part], 0.0))
+        crps[part] = np.where(enough & known, scored, np.nan)
     return Predictive(lower, upper, crps)
+
+
+def _of_block(
+    outer: np.ndarray,
+    ratio: np.ndarray,
+    expected: np.ndarray,
+    of_row: np.ndarray,
+    *,
+    level: float,
+    kind: Kind,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Give lower and upper ends (C, n), a sorted sample (C, n, m) and its size (C, n).
+
+    `ratio` and `expected` are (C, K, n), NaN where a row does not count.
+    """
+    tails = ((1.0 - level) / 2.0, (1.0 + level) / 2.0)
+    count = np.isfinite(ratio).sum(axis=2)
+    if kind == "jackknife":
+        size = count[:, of_row]
+        sample = outer[..., None] * np.sort(ratio, axis=2)[:, of_row]
+        low, high = (_quantile_of_sorted(sample, size, tail) for tail in tails)
+        return low, high, sample, size
+    spread = np.where(np.isfinite(ratio), (ratio - 1.0) ** 2, 0.0)
+    free = np.maximum(count - 1, 1)
+    if kind == "quasi_poisson":
+        scale = ((spread * np.nan_to_num(expected)).sum(axis=2) / free)[:, of_row]
+    else:
+        scale = outer * (spread.sum(axis=2) / free)[:, of_row]
+    scale = np.maximum(scale, 1e-12)
+    shape = np.maximum(np.nan_to_num(outer) / scale, 1e-6)
+    low, high = (stats.gamma.ppf(tail, shape, scale=scale) for tail in tails)
+    grid = (np.arange(1, GRID + 1) - 0.5) / GRID
+    sample = stats.gamma.ppf(grid, shape[..., None], scale=scale[..., None])
+    return low, high, sample, np.full(shape.shape, GRID)

@@ -17,5 +17,6 @@ JOB = Job(
     evaluate="esai_fire.pipeline:evaluate",
     report="esai_fire.pipeline:report",
     workers=True,
+    cluster=True,
 )
 """The command ``esai-fire``."""

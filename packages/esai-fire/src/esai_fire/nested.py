@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from esai_core.errors import UsageError, unknown
 from esai_core.progress import track
 from esai_fire.folds import Plan
-from esai_fire.forecasters import FORECASTERS, Block, Member, Settings, make_block
+from esai_fire.forecasters import FORECASTERS, Member, Settings, make_block
 from esai_fire.predictors import Predictors
 from esai_fire.stacking import Candidate, stack
 from esai_fire.windows import Series
@@ -19,6 +21,8 @@ __all__ = ["Nested", "pooled_series", "run_nested"]
 
 #: Values of the largest array that one block of series makes.
 _BLOCK_VALUES = 20_000_000
+#: Series of one task on a cluster.
+_DISTRIBUTED_CELLS = 32
 #: A pool's total is known in years in which this share of its cells is.
 _POOL_KNOWN = 0.95
 
@@ -79,28 +83,47 @@ def pooled_series(series: Series, pool: np.ndarray) -> tuple[np.ndarray, np.ndar
     return np.array(totals).reshape(len(totals), series.y.shape[1]), np.array(peaks, int), group
 
 
-def _design(predictors: Predictors, peak: np.ndarray) -> np.ndarray:
-    return peak - 1 if predictors.x.shape[0] > 1 else np.zeros(peak.size, int)
+@dataclass(frozen=True)
+class _Work:
+    """What the fits of some series need."""
+
+    y: np.ndarray
+    design: np.ndarray
+    season: np.ndarray
+    year: np.ndarray
+    predictors: Predictors
+    plan: Plan
+    names: tuple[str, ...]
+    settings: Settings
+
+    def do(self) -> tuple[np.ndarray, dict[str, Member]]:
+        """Fit; the targets in their unit, and what each forecaster found."""
+        block = make_block(
+            self.y, self.design, self.season, self.year, self.predictors, self.plan, self.settings
+        )
+        return block.y, {name: FORECASTERS[name](block) for name in self.names}
 
 
 def _run_members(
     y: np.ndarray, peak: np.ndarray, series: Series, predictors: Predictors, plan: Plan,
     names: Sequence[str], settings: Settings, label: str,
-) -> tuple[list[Block], list[dict[str, Member]]]:  # fmt: skip
+) -> tuple[np.ndarray, list[dict[str, Member]]]:  # fmt: skip
     sets, n = plan.sets.shape
-    width = sets * max(n * 4, predictors.x.shape[2] * (settings.lambdas + 4), n * settings.lambdas // 4)
+    width = sets * max(n * 4, predictors.names.size * (settings.lambdas + 4), n * settings.lambdas // 4)
     size = max(1, _BLOCK_VALUES // width)
-    starts = range(0, y.shape[0], size)
-    blocks, members = [], []
-    for start in track(starts, total=len(starts), label=label):
+    if settings.distribute:
+        size = min(size, _DISTRIBUTED_CELLS)
+    works = []
+    for start in range(0, y.shape[0], size):
         part = slice(start, start + size)
-        block = make_block(
-            y[part], _design(predictors, peak[part]), series.season, series.year, predictors, plan, settings
-        )
-        found = {name: FORECASTERS[name](block) for name in names}
-        blocks.append(block)
-        members.append(found)
-    return blocks, members
+        own, design = predictors.of_series(peak, part)
+        works.append(_Work(y[part], design, series.season, series.year, own, plan, tuple(names), settings))
+    if settings.distribute:
+        dask: Any = importlib.import_module("dask")
+        found = dask.compute(*(dask.delayed(_Work.do)(work) for work in works))
+    else:
+        found = tuple(work.do() for work in track(works, total=len(works), label=label))
+    return np.concatenate([scaled for scaled, _ in found]), [members for _, members in found]
 
 
 def _joined(members: list[dict[str, Member]], name: str, field: str) -> np.ndarray:
@@ -161,8 +184,7 @@ def run_nested(
     names = list(dict.fromkeys(["climatology", *forecasters]))
     if len(names) < 2:
         raise UsageError("no forecaster beside the climatology", where="model.forecasters")
-    blocks, members = _run_members(series.y, series.peak, series, predictors, plan, names, settings, "series")
-    y = np.concatenate([block.y for block in blocks])
+    y, members = _run_members(series.y, series.peak, series, predictors, plan, names, settings, "series")
     known = np.isfinite(series.y)
     base = (_joined(members, "climatology", "outer"), _joined(members, "climatology", "inner"))
     candidates = [
@@ -204,6 +226,9 @@ def _pooled_candidates(
     totals, peaks, group = pooled_series(series, pool)
     if not totals.size:
         return []
+    if predictors.own is not None:
+        means = [predictors.own[group == one].mean(axis=0) for one in range(peaks.size)]
+        predictors = replace(predictors, own=np.stack(means))
     _, members = _run_members(totals, peaks, series, predictors, plan, names, settings, "pools")
     mean = (_joined(members, "climatology", "outer"), _joined(members, "climatology", "inner"))
     found = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +11,12 @@ import xarray as xr
 
 from esai_core import io
 from esai_core.errors import InputError, UsageError
-from esai_fire.burned import open_burned
+from esai_core.grid import Grid
+from esai_fire.burned import is_gfed, open_burned, read_regions
 from esai_fire.config import FireConfig
+from esai_fire.covariates import LandCover, classes_on, read_land_cover, series_columns
 from esai_fire.folds import Plan, make_plan
+from esai_fire.gridding import cells_of, regrid_total
 from esai_fire.indices import compute_indices
 from esai_fire.predictors import Predictors, lag_predictors
 from esai_fire.reading import read_indices
@@ -22,6 +25,7 @@ from esai_fire.windows import Series, monthly_series, window_series
 __all__ = ["Problem", "open_index_table", "open_problem", "table_series"]
 
 _DEFAULT_PEAK = 7
+_TABLES = (".csv", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,8 @@ class Problem:
     pool : (C,) cells that share slopes, -1 for none.
     latitude, longitude : of the grid, empty for tables.
     units : of the target.
+    shares : region -> (latitude, longitude) share of each cell in it, for grids.
+    biome : (C,) land-cover class of each cell; of a region its own number below 0.
     """
 
     series: Series
@@ -43,6 +49,13 @@ class Problem:
     latitude: np.ndarray
     longitude: np.ndarray
     units: str
+    shares: dict[str, np.ndarray]
+    biome: np.ndarray
+
+    @property
+    def grid(self) -> Grid:
+        """Cells of the burned area."""
+        return Grid(self.latitude, self.longitude)
 
 
 def open_index_table(config: FireConfig) -> pd.DataFrame:
@@ -101,29 +114,17 @@ def table_series(path: Path, *, peaks: dict[str, int]) -> Series:
     return Series(y, np.array(names), peak, years.astype(int), zero, zero, none, none)
 
 
-def _classes(path: Path | None, burned: xr.DataArray, key: str) -> np.ndarray | None:
-    """Whole numbers on the grid of the burned area, 0 where there is none."""
+def _regions(config: FireConfig, grid: Grid) -> tuple[np.ndarray, dict[int, str]] | None:
+    """Region number of each cell, 0 for none, and their names; None where no regions are given."""
+    path = config.data.regions
     if path is None:
-        return None
-    ds = io.load(io.open_dataset(path))
-    maps = [v for v in ds.data_vars.values() if set(v.dims) == {"latitude", "longitude"}]
-    if len(maps) != 1:
-        raise InputError(
-            f"{len(maps)} maps on (latitude, longitude)", where=f"{key} = {path}", remedy="give one"
-        )
-    field = maps[0].transpose("latitude", "longitude")
-    for name in ("latitude", "longitude"):
-        same = field.sizes[name] == burned.sizes[name]
-        if not same or not np.allclose(field[name].values, burned[name].values, atol=1e-4):
-            raise InputError(
-                f"its {name} is not that of the burned area",
-                where=f"{key} = {path}",
-                remedy="regrid it first",
-            )
-    values = np.nan_to_num(field.values)
-    if not np.any(values):
-        raise InputError("the mask removes every cell", where=f"{key} = {path}")
-    return values.astype(int)
+        burned = config.data.burned_area
+        if burned is None or not is_gfed(burned, config.data.kind):
+            return None
+        path = burned
+    field, names = read_regions(path)
+    number = classes_on(field, grid, where=f"data.regions = {path}")
+    return number, {int(k): names.get(int(k), f"region {k}") for k in np.unique(number[number > 0])}
 
 
 def _years(config: FireConfig, first: int, last: int) -> tuple[tuple[int, int], tuple[int, int] | None]:
@@ -159,15 +160,8 @@ def open_problem(config: FireConfig) -> Problem:
     """
     path = config.data.burned_area
     assert path is not None
-    latitude = longitude = np.zeros(0)
-    if path.suffix.lower() in (".csv", ".parquet"):
-        series = table_series(path, peaks=config.target.peak_months)
-        train, held = _years(config, int(series.year[0]), int(series.year[-1]))
-        pool, units = np.full(series.names.size, -1), "unit of the table"
-    else:
-        series, train, held, pool, latitude, longitude = _open_grid(config, path)
-        units = "m2"
-    series = _known_rows(series)
+    cells = _open_table(config, path) if path.suffix.lower() in _TABLES else _open_cells(config, path)
+    series, (train, held) = cells.series, cells.years
     predictors = lag_predictors(
         open_index_table(config),
         names=config.predictors.indices,
@@ -179,6 +173,9 @@ def open_problem(config: FireConfig) -> Problem:
         peaks=series.peak,
         where=config.data.indices or config.data.sst,
     )
+    if cells.fields:
+        own, names = series_columns(cells.fields, series, cells.shares, lead=config.target.lead_months)
+        predictors = predictors.add_own(own, names, lag=config.target.lead_months)
     rows = np.isfinite(series.y).any(axis=0)
     inside = (series.year >= train[0]) & (series.year <= train[1]) & rows
     kept = None if held is None else (series.year >= held[0]) & (series.year <= held[1]) & rows
@@ -186,13 +183,49 @@ def open_problem(config: FireConfig) -> Problem:
         raise UsageError("no window of the holdout is whole", where=f"split.holdout = {list(held or ())}")
     inner = config.split.inner_folds or (5 if config.target.season == "monthly" else None)
     plan = make_plan(series.year, train=inside, holdout=kept, inner_folds=inner)
-    return Problem(series, predictors, plan, pool, latitude, longitude, units)
+    return Problem(
+        series, predictors, plan, cells.pool, cells.latitude, cells.longitude, cells.units, cells.shares,
+        cells.biome,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """What a file of burned area gives; the fields as in `Problem`, and land cover that changes."""
+
+    series: Series
+    years: tuple[tuple[int, int], tuple[int, int] | None]
+    pool: np.ndarray
+    latitude: np.ndarray
+    longitude: np.ndarray
+    units: str
+    shares: dict[str, np.ndarray]
+    biome: np.ndarray
+    fields: dict[str, xr.DataArray]
+
+
+def _open_table(config: FireConfig, path: Path) -> _Cells:
+    for key in ("regions", "land_cover", "gfas"):
+        if getattr(config.data, key) is not None:
+            raise UsageError(
+                "a table of regions has no grid", where=f"data.{key}", remedy="give burned area on a grid"
+            )
+    if config.target.season == "monthly" or config.target.resolution is not None:
+        key = "season" if config.target.season == "monthly" else "resolution"
+        raise UsageError(
+            "a table of years has neither months nor cells", where=f"target.{key}",
+            remedy="give burned area on a grid",
+        )  # fmt: skip
+    series = _known_rows(table_series(path, peaks=config.target.peak_months))
+    count = series.names.size
+    return _Cells(
+        series, _years(config, int(series.year[0]), int(series.year[-1])), np.full(count, -1), np.zeros(0),
+        np.zeros(0), "unit of the table", {}, -1 - np.arange(count), {},
+    )  # fmt: skip
 
 
 def _known_rows(series: Series) -> Series:
     """Drop rows of which no series knows anything: years at the ends without a whole window."""
-    from dataclasses import replace
-
     rows = np.isfinite(series.y).any(axis=0)
     return replace(
         series,
@@ -200,34 +233,49 @@ def _known_rows(series: Series) -> Series:
     )  # fmt: skip
 
 
-def _open_grid(config: FireConfig, path: Path) -> tuple:
+def _open_cells(config: FireConfig, path: Path) -> _Cells:
     burned = open_burned(
         path, kind=config.data.kind, variable=config.data.variable, observed=config.data.min_observed
     )
-    years = pd.DatetimeIndex(burned["time"].values).year
-    train, held = _years(config, int(years[0]), int(years[-1]))
-    number = _classes(config.data.regions, burned, "data.regions")
-    cover = _classes(config.data.land_cover, burned, "data.land_cover")
-    whole = np.ones(burned.shape[1:])
-    if number is None:
-        regions = {"total": whole}
-    else:
+    if config.target.resolution is not None:
+        burned = regrid_total(burned, cells_of(Grid.from_dataset(burned), config.target.resolution))
+    grid = Grid.from_dataset(burned)
+    calendar = pd.DatetimeIndex(burned["time"].values).year
+    years = _years(config, int(calendar[0]), int(calendar[-1]))
+    found = _regions(config, grid)
+    cover = LandCover(None, {})
+    if config.data.land_cover is not None:
+        cover = read_land_cover(config.data.land_cover, grid)
+    shares = {"total": np.ones(grid.shape)}
+    if found is not None:
+        number, names = found
         burned = burned.where(xr.DataArray(number > 0, dims=("latitude", "longitude")))
-        regions = {"total": (number > 0).astype(float)}
-        regions |= {f"region {k}": (number == k).astype(float) for k in np.unique(number[number > 0])}
+        shares = {"total": (number > 0).astype(float)}
+        shares |= {name: (number == k).astype(float) for k, name in names.items()}
     # A cell of which nothing is ever known belongs to no total.
     seen = np.isfinite(burned.values).any(axis=0)
-    regions = {name: share * seen for name, share in regions.items() if (share * seen).any()}
-    if not regions:
-        raise InputError("the mask removes every cell with burned area", where="data.regions")
+    shares = {name: share * seen for name, share in shares.items() if (share * seen).any()}
+    if not shares:
+        raise InputError(
+            "the mask removes every cell with burned area",
+            where=config.data.regions or path,
+            remedy="check the mask, and data.min_observed",
+        )
     make = window_series if config.target.season == "peak" else monthly_series
-    series = make(burned, train=train, share=config.target.min_fire_share, regions=regions)
-    pool = np.where(series.is_cell, 0, -1)
+    series = _known_rows(make(burned, train=years[0], share=config.target.min_fire_share, regions=shares))
+    biome = np.zeros(series.names.size, int) if cover.classes is None else _at_cells(cover.classes, series)
+    biome = np.where(series.is_cell, biome, -1 - np.arange(biome.size))
+    pool = np.full(biome.size, -1)
     if config.model.pool:
-        for classes in (number, cover):
-            if classes is not None:
-                own = classes[series.row.clip(0), series.column.clip(0)]
-                pool = np.where(series.is_cell, pool * 1000 + own, -1)
-    else:
-        pool = np.full(pool.size, -1)
-    return series, train, held, pool, burned["latitude"].values, burned["longitude"].values
+        region = np.zeros(biome.size, int) if found is None else _at_cells(found[0], series)
+        _, number_of = np.unique(np.stack([region, biome], axis=1), axis=0, return_inverse=True)
+        pool = np.where(series.is_cell, number_of.ravel(), -1)
+    return _Cells(
+        series, years, pool, burned["latitude"].values, burned["longitude"].values, "m2", shares, biome,
+        cover.fields,
+    )  # fmt: skip
+
+
+def _at_cells(values: np.ndarray, series: Series) -> np.ndarray:
+    """Values (latitude, longitude) at the cells of some series; what regions get means nothing."""
+    return np.asarray(values[series.row.clip(0), series.column.clip(0)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -21,18 +21,46 @@ class Predictors:
     Attributes
     ----------
     x : (12, n, p), or (1, n, p) of the monthly model
-    names, lags, oceans : (p,) index, months before the peak, and ocean of each column.
+    names, lags, oceans : (p + q,) index, months before the peak, and ocean of each column.
+    own : (C, n, q) columns of each series by itself (land cover, biomass), or None; they come last.
     """
 
     x: np.ndarray
     names: np.ndarray
     lags: np.ndarray
     oceans: np.ndarray
+    own: np.ndarray | None = None
 
     @property
     def labels(self) -> list[str]:
         """Index and lag of each column as one text."""
         return [f"{name}-{lag}" for name, lag in zip(self.names, self.lags, strict=True)]
+
+    def add_own(self, own: np.ndarray, names: Sequence[str], *, lag: int) -> Predictors:
+        """Add columns (C, n, q) that each series has for itself; `lag` is their distance from the peak."""
+        return replace(
+            self,
+            names=np.concatenate([self.names, np.asarray(names, dtype=object)]).astype(str),
+            lags=np.concatenate([self.lags, np.full(len(names), lag)]),
+            oceans=np.concatenate([self.oceans, np.full(len(names), "land")]).astype(str),
+            own=own,
+        )
+
+    def of_series(self, peak: np.ndarray, part: slice = slice(None)) -> tuple[Predictors, np.ndarray]:
+        """Give the designs of some series, and the position of each series' design among them.
+
+        Parameters
+        ----------
+        peak : (C,) array
+            Peak month of all series.
+        part : slice
+            Which of them.
+        """
+        design = peak[part] - 1 if self.x.shape[0] > 1 else np.zeros(peak[part].size, int)
+        if self.own is None:
+            return self, design
+        x = np.concatenate([self.x[design], self.own[part]], axis=2)
+        return replace(self, x=x, own=None), np.arange(design.size)
 
 
 def lag_predictors(

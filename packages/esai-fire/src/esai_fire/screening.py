@@ -23,7 +23,7 @@ def correlations(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarra
     y : (n,) or (S, n) array
         Target, the same in all training sets or each its own; rows of weight 0 do not count.
     weights : (S, n) array
-        1 where a row trains, else 0.
+        Weight of each row, 0 where it does not train.
 
     Returns
     -------

@@ -10,8 +10,9 @@ from esai_core.report import Report, key_message, score_rows
 from esai_core.report.plots import heatmap, lines_by, map_panel
 from esai_core.runs import RunFolder, read_metrics
 from esai_fire.config import FireConfig
+from esai_fire.emission_steps import SCORED
 
-__all__ = ["tell_burned_area", "tell_emissions"]
+__all__ = ["tell_burned_area", "tell_emissions", "tell_species"]
 
 _STRONG = 0.6  # |r| that Chen et al. (2016) map
 
@@ -72,6 +73,8 @@ def tell_burned_area(config: FireConfig, run: RunFolder) -> None:
     if gridded:
         _tell_maps(page, skill, scored)
     _tell_indices(page, selection, skill, scored, gridded)
+    if "emissions" in metrics:
+        tell_species(page, metrics, _open(run, SCORED))
     page.write(run.path("report.html"))
 
 
@@ -137,12 +140,13 @@ def _tell_indices(
         "Correlations with the logarithm of burned area on the training years, to be looked at: every "
         "score above comes from screens made anew inside each fold.",
     )
-    names = list(dict.fromkeys(selection["index"].values.astype(str)))
-    lags = np.unique(selection["lag"].values)
+    shared = selection["of_land"].values == 0
+    names = list(dict.fromkeys(selection["index"].values[shared].astype(str)))
+    lags = np.unique(selection["lag"].values[shared])
     which = 0
 
     def table(values: np.ndarray) -> np.ndarray:
-        return values.reshape(len(names), lags.size)
+        return values[shared].reshape(len(names), lags.size)
 
     page.figure(
         heatmap(
@@ -185,6 +189,92 @@ def _tell_correlation_maps(
         caption=f"Correlation at each cell's best lag. Cells with |r| > {_STRONG}: {listed}. "
         "Best of many lags: in noise such values occur by chance.",
     )
+    most = names[int(np.argmax(strong))]
+    own = np.flatnonzero(selection["index"].values == most)
+    own = own[np.unique(np.linspace(0, own.size - 1, 6).round().astype(int))]
+    page.figure(
+        map_panel(
+            [
+                (
+                    f"{most}, {selection['lag'].values[j]} months",
+                    _on_grid(selection["correlation"].values[:, j], skill, scored),
+                )
+                for j in own
+            ],
+            label="correlation", diverging=True, limits=(-0.8, 0.8),
+        ),
+        caption=f"Correlation with {most}, the index with most such cells, by months before the peak.",
+    )  # fmt: skip
+    page.table(
+        _used_by_cells(selection, scored),
+        caption="What the cells' fits to all training years use: share of cells in which an index has a "
+        "coefficient, and the median of its largest one's months before the peak.",
+    )
+
+
+def _used_by_cells(selection: xr.Dataset, scored: xr.Dataset) -> list[dict]:
+    """Give a row per index: share of cells that use it and its median lag, for each forecaster."""
+    cells = np.flatnonzero(scored["row"].values >= 0)
+    rows = []
+    for name in dict.fromkeys(selection["index"].values.astype(str)):
+        own = np.flatnonzero(selection["index"].values == name)
+        row: dict = {"index": name}
+        for method in ("single", "pair", "lasso"):
+            if f"coef_{method}" not in selection:
+                continue
+            size = np.abs(selection[f"coef_{method}"].values[np.ix_(cells, own)])
+            used = size.max(axis=1) > 0.0
+            lags = selection["lag"].values[own][size.argmax(axis=1)][used]
+            row[method] = f"{100 * used.mean():.0f} %" + (f", {np.median(lags):g}" if used.any() else "")
+        rows.append(row)
+    return rows
+
+
+def tell_species(page: Report, metrics: dict, scored: xr.Dataset) -> None:
+    """Tell of the emissions per species that go with forecast burned area.
+
+    Parameters
+    ----------
+    page : Report
+    metrics : dict
+        With the key ``emissions``.
+    scored : Dataset
+        ``model/emission_scored.nc``.
+    """
+    units = metrics["emissions"]["units"]
+    page.section(
+        "Emissions per species",
+        "From the delivered burned area, by conversions fitted on each fold's training rows. `d2` is against "
+        "the climatology of the emissions themselves. Files: `emissions.csv`, `emissions.nc`.",
+    )
+    names = [str(n) for n, row in zip(scored["series"].values, scored["row"].values, strict=True) if row < 0]
+    rows = []
+    for species, found in metrics["emissions"]["by_species"].items():
+        own, base = found["scores"]["stack"], found["scores"]["climatology"]
+        row = {"species": species, **{score: own[score] for score in ("d2", "r", "rmse")}}
+        row |= {"rmse of climatology": base["rmse"], "coverage": found["coverage"]}
+        rows.append(row)
+    page.table(rows, caption="Scores of the stack, medians over the cells (of tables: the regions)")
+    when = scored["year"].values.astype(float)
+    if "month" in scored.coords:
+        when = when + (scored["month"].values - 1) / 12.0
+    for species in scored["species"].values.astype(str)[:4]:
+        for name in [n for n in ("total", "Global") if n in names] or names[:1]:
+            one = scored.sel(species=species).isel(
+                series=int(np.flatnonzero(scored["series"].values == name)[0])
+            )
+            best = one.sel({"method": "stack"})
+            figure = lines_by(
+                list(when),
+                {
+                    "observed": one["observed"].values,
+                    "stack": best["forecast"].values,
+                    "climatology": one["forecast"].sel({"method": "climatology"}).values,
+                },
+                xlabel="year", ylabel=f"{species}, {units}", title=f"{species}: {name}", highlight="stack",
+                bands={"stack": (best["lower"].values, best["upper"].values)},
+            )  # fmt: skip
+            page.figure(figure, caption=f"{species} of {name}: observed and forecast, with the interval.")
 
 
 def _chosen_table(selection: xr.Dataset, scored: xr.Dataset) -> list[dict]:

@@ -10,7 +10,10 @@ import xarray as xr
 
 from esai_core.errors import InputError, UsageError
 
-__all__ = ["Series", "centred_windows", "keep_burning", "monthly_series", "peak_months", "window_series"]
+__all__ = [
+    "Series", "centred_windows", "keep_burning", "monthly_series", "peak_months", "window_series",
+    "windows_like",
+]  # fmt: skip
 
 #: Months from the start of a window to its peak.
 BEFORE_PEAK = 6
@@ -228,17 +231,64 @@ def monthly_series(
     Series
     """
     yearly = window_series(burned, train=train, share=share, regions=regions)
-    flat, time = _flat(burned)
-    totals, names = _with_regions(flat, regions or {})
-    width = burned.sizes["longitude"]
-    place = [
-        names.index(name) if row < 0 else len(names) + row * width + column
-        for name, row, column in zip(yearly.names, yearly.row, yearly.column, strict=True)
-    ]
+    values, time = _monthly_like(burned, yearly, regions or {})
     return replace(
         yearly,
-        y=np.concatenate([totals, flat])[place],
+        y=values,
         year=np.asarray(time.year),
         season=np.asarray(time.month) - 1,
         month=np.asarray(time.month),
     )
+
+
+def _monthly_like(
+    monthly: xr.DataArray, series: Series, regions: dict[str, np.ndarray]
+) -> tuple[np.ndarray, pd.DatetimeIndex]:
+    """Months (C, T) of the cells and regions of some series."""
+    flat, time = _flat(monthly)
+    totals, names = _with_regions(flat, regions)
+    width = monthly.sizes["longitude"]
+    place = [
+        names.index(name) if row < 0 else len(names) + row * width + column
+        for name, row, column in zip(series.names, series.row, series.column, strict=True)
+    ]
+    return np.concatenate([totals, flat])[place], time
+
+
+def windows_like(
+    monthly: xr.DataArray,
+    series: Series,
+    regions: dict[str, np.ndarray] | None = None,
+    *,
+    months: bool = False,
+) -> np.ndarray:
+    """Sum another monthly quantity over the rows of some series: their windows, or their months.
+
+    Parameters
+    ----------
+    monthly : DataArray
+        ``(time, latitude, longitude)``, totals of consecutive months on the grid of the series.
+    series : Series
+        Which cells, regions and rows.
+    regions : dict of str to array (latitude, longitude), optional
+        As the series were made with.
+    months : bool
+        Give the twelve months of each window apart.
+
+    Returns
+    -------
+    numpy.ndarray
+        (C, n), or (C, n, 12) with `months`; NaN where a month is missing or outside the file.
+    """
+    values, time = _monthly_like(monthly, series, regions or {})
+    start = time[0].year * 12 + time[0].month - 1
+    padded = np.concatenate([np.full((values.shape[0], 1), np.nan), values], axis=1)
+    if series.month.any():
+        at = np.broadcast_to(series.year * 12 + series.month - 1 - start, (values.shape[0], series.year.size))
+        at = at[..., None]
+    else:
+        first = series.year[None, :] * 12 + series.peak[:, None] - 1 - BEFORE_PEAK - start
+        at = first[..., None] + np.arange(12)
+    at = np.where((at >= 0) & (at < values.shape[1]), at + 1, 0)
+    taken = padded[np.arange(values.shape[0])[:, None, None], at]
+    return taken if months else taken.sum(axis=2)

@@ -44,6 +44,29 @@ def test_the_demo_makes_a_whole_run(demo: Path) -> None:
     assert set(regions["region"]) == {"total"}
 
 
+def test_the_demo_emits_species(demo: Path) -> None:
+    """The made-up GFAS follows burned area to the power 0.9: the emissions are as skilful as the area."""
+    emissions = json.loads((demo / "metrics.json").read_text())["emissions"]
+    assert emissions["units"] == "kg"
+    assert set(emissions["by_species"]) == {"CO2", "CO"}
+    for row in emissions["by_species"].values():
+        assert row["by_region"]["total"]["stack"]["d2"] > 0.8
+        assert row["scores"]["stack"]["d2"] > 0.3
+        assert 0.85 <= row["coverage"] <= 0.97
+    with xr.open_dataset(demo / "emissions.nc", engine="netcdf4") as ds:
+        assert ds["CO"].dims == ("time", "latitude", "longitude")
+        assert ds["CO"].attrs["units"] == "kg"
+        total = ds["CO2"].sum(["latitude", "longitude"]).values
+    table = pd.read_csv(demo / "emissions.csv").query("species == 'CO2'")
+    np.testing.assert_allclose(total, table["emission"], rtol=0.35)
+    monthly = pd.read_csv(demo / "emissions_monthly.csv", parse_dates=["when"])
+    assert len(monthly) == 2 * 12 * len(table)
+    one = monthly.query("species == 'CO2'")
+    np.testing.assert_allclose(one["emission"].sum(), table["emission"].sum(), rtol=1e-9)
+    with xr.open_dataset(demo / "model" / "emission_fits.nc", engine="netcdf4") as fits:
+        np.testing.assert_allclose(fits["slope"].values, 0.9, atol=0.15)
+
+
 def test_a_holdout_is_scored_alone_and_trains_nothing(demo: Path, tmp_path: Path) -> None:
     config = demo.with_name("run-inputs") / "config.toml"
     sets = ["--set", "split.holdout=[2003, 2006]", "--set", "model.stability=0"]
@@ -72,6 +95,60 @@ def test_a_holdout_is_scored_alone_and_trains_nothing(demo: Path, tmp_path: Path
     first, second = (pd.read_csv(tmp_path / name / "regions.csv").query("scored == 1") for name in "ab")
     np.testing.assert_allclose(first["stack"], second["stack"], rtol=1e-6)
     assert not np.allclose(first["observed"], second["observed"])
+
+
+def test_the_monthly_model_runs_to_its_report_and_emissions(demo: Path, tmp_path: Path) -> None:
+    config = demo.with_name("run-inputs") / "config.toml"
+    sets = [
+        "target.season=monthly", "split.holdout=[2001, 2005]", "model.stability=0", "predictors.lags=[4, 6]",
+        "model.lambdas=6",
+    ]  # fmt: skip
+    words = [word for one in sets for word in ("--set", one)]
+    done = run_cli(main, ["run", config, "--out", tmp_path / "run", *words])
+    assert done.code == 0, done.err
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["split"]["test"] == [2001, 2005]
+    # The climatology of each month is the base: skill is beyond the season.
+    assert metrics["scores"]["stack"]["d2"] > 0.3
+    assert metrics["kkt_max"] <= 1e-4
+    assert metrics["emissions"]["by_species"]["CO"]["by_region"]["total"]["stack"]["d2"] > 0.3
+    with xr.open_dataset(tmp_path / "run" / "emissions.nc", engine="netcdf4") as ds:
+        months = pd.DatetimeIndex(ds["time"].values)
+        assert (np.diff(months.to_period("M").astype("int64")) == 1).all()
+    regions = pd.read_csv(tmp_path / "run" / "regions.csv", parse_dates=["when"])
+    august = regions[(regions.when.dt.month == 8) & (regions.scored == 1)]
+    assert (august["stack"] > 0).all()
+    assert (regions[regions.when.dt.month == 1]["stack"] == 0).all()
+    assert (tmp_path / "run" / "report.html").stat().st_size > 50_000
+
+
+def test_cells_of_another_size_hold_the_same_area(demo: Path, tmp_path: Path) -> None:
+    config = demo.with_name("run-inputs") / "config.toml"
+    sets = ["target.resolution=2.0", "model.stability=0", 'model.forecasters=["trend", "single"]']
+    words = [word for one in sets for word in ("--set", one)]
+    done = run_cli(main, ["run", config, "--out", tmp_path / "run", *words])
+    assert done.code == 0, done.err
+    coarse, fine = (pd.read_csv(folder / "regions.csv") for folder in (tmp_path / "run", demo))
+    np.testing.assert_allclose(coarse["observed"], fine["observed"], rtol=1e-6)
+
+
+def test_other_engines_give_the_same_run(demo: Path, tmp_path: Path) -> None:
+    config = demo.with_name("run-inputs") / "config.toml"
+    sets = [
+        "split.holdout=[2005, 2006]", "model.stability=0", "target.resolution=4.0", "model.lambdas=4",
+        'model.forecasters=["lasso"]', "split.inner_folds=3", "model.pool=false",
+    ]  # fmt: skip
+    words = [word for one in sets for word in ("--set", one)]
+    for engine in ("numba", "glum"):
+        done = run_cli(
+            main, ["run", config, "--out", tmp_path / engine, "--set", f"model.engine={engine}", *words]
+        )
+        assert done.code == 0, done.err
+    one, two = (pd.read_csv(tmp_path / engine / "regions.csv") for engine in ("numba", "glum"))
+    np.testing.assert_allclose(one["lasso"], two["lasso"], rtol=1e-4)
+    code, error = _refused(config, tmp_path / "c", "model.engine=glmnet")
+    assert code == 2
+    assert "numba" in error
 
 
 def _refused(config: Path, out: Path, *sets: str) -> tuple[int, str]:
@@ -132,13 +209,24 @@ def test_emissions_from_the_published_tables(tmp_path: Path) -> None:
     assert metrics["scores"]["source_factors"]["d2"] > metrics["scores"]["one_factor"]["d2"]
 
 
-def test_gfed_regions(tmp_path: Path) -> None:
+def test_gfed_regions_and_what_they_emit(tmp_path: Path) -> None:
     data_path("fire/gfed41s_dm_region_annual_1997_2011.csv")
-    done = run_cli(main, ["run", EXAMPLES / "gfed_regions.toml", "--out", tmp_path / "run"])
+    done = run_cli(
+        main, ["run", EXAMPLES / "gfed_regions.toml", "--out", tmp_path / "run", "--set", "model.stability=0"]
+    )
     assert done.code == 0, done.err
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert metrics["by_region"]["EQAS"]["stack"]["d2"] > 0.4
     assert metrics["scores"]["stack"]["d2"] > -0.1
+    species = metrics["emissions"]["by_species"]
+    assert list(species) == ["CO2", "CO", "CH4", "NOx", "PM2.5", "OC", "BC"]
+    assert species["CO"]["by_region"]["EQAS"]["stack"]["d2"] > 0.4
+    assert 0.8 <= species["CO"]["coverage"] <= 1.0
+    table = pd.read_csv(tmp_path / "run" / "emissions.csv")
+    published = pd.read_csv(data_path("fire/gfed41s_co_region_annual_1997_2011.csv")).set_index("year")
+    own = table[(table.species == "CO") & (table.region == "Global")].set_index("when")
+    assert (own["observed"] / published["Global"] - 1.0).abs().max() <= 0.015
+    assert (table["lower"] <= table["emission"]).all()
 
 
 def test_western_us_in_short(tmp_path: Path) -> None:

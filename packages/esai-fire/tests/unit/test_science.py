@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ from sklearn.linear_model import PoissonRegressor
 from esai_core import verify
 from esai_core.errors import UsageError
 from esai_fire.demo import synthetic_burned_area, synthetic_indices
-from esai_fire.engines import fit_one, objective
 from esai_fire.folds import Plan, make_plan
 from esai_fire.forecasters import FORECASTERS, RIDGE, Settings, make_block
 from esai_fire.intervals import predictive
@@ -145,8 +143,12 @@ def test_the_support_of_a_synthetic_world_is_recovered() -> None:
     assert f1 >= 0.9
 
 
-@pytest.mark.parametrize("kind", ["jackknife", "quasi_poisson"])
+KINDS = ("jackknife", "quasi_poisson", "negative_binomial")
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_intervals_cover_as_they_should(kind: str) -> None:
+    """With the expectation known: gamma noise with the variance that each kind supposes."""
     random = np.random.default_rng(0)
     cells, n = 300, 30
     shape = 1.0 / 0.5
@@ -161,6 +163,23 @@ def test_intervals_cover_as_they_should(kind: str) -> None:
         y, np.broadcast_to(mean, y.shape), inner, of_row=plan.of_row, train=plan.train, kind=kind
     )
     covered = ((y >= made.lower) & (y <= made.upper)).mean()
+    assert 0.85 <= covered <= 0.95
+
+
+@pytest.fixture(scope="module")
+def world() -> tuple:
+    """A world with a known driver, through the whole of the nested fits."""
+    series, predictors, plan = _case(drivers={("nino34", 6): 0.6}, shape=(5, 8), seed=4)
+    return series, plan, run_nested(series, predictors, plan, pool=np.where(series.is_cell, 0, -1))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_intervals_of_the_stack_cover_a_synthetic_world(world: tuple, kind: str) -> None:
+    series, plan, found = world
+    made = predictive(
+        series.y, found.outer["stack"], found.inner["stack"], of_row=plan.of_row, train=plan.train, kind=kind
+    )
+    covered = ((series.y >= made.lower) & (series.y <= made.upper))[np.isfinite(series.y)].mean()
     assert 0.85 <= covered <= 0.95
 
 
@@ -183,23 +202,24 @@ def test_a_climatology_claims_nothing() -> None:
     assert (claims(y, y * 0.9 + mean * 0.1, mean) < 0.05).all()
 
 
-def test_engines_agree() -> None:
-    random = np.random.default_rng(0)
-    for _ in range(3):
-        x = random.normal(size=(50, 6))
-        y = random.poisson(np.exp(1.0 + 0.5 * x[:, 0] - 0.4 * x[:, 3])).astype(float)
-        ours, glum = fit_one(x, y, penalty=0.15), fit_one(x, y, penalty=0.15, engine="glum")
-        one, two = (objective(x, y, f.intercept, f.coef, 0.15) for f in (ours, glum))
-        assert one == pytest.approx(two, rel=1e-8)
-        np.testing.assert_array_equal(ours.coef != 0, np.abs(glum.coef) > 1e-9)
-        assert max(ours.kkt, glum.kkt) <= 1e-4
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            theirs = fit_one(x, y, penalty=0.15, engine="pyglmnet")
-        np.testing.assert_allclose(theirs.coef, ours.coef, atol=1e-4)
-        assert theirs.kkt <= 1e-4
-    with pytest.raises(UsageError, match=r"did you mean 'numba'"):
-        fit_one(x, y, penalty=0.1, engine="numbo")
+def test_a_cluster_gives_the_same_numbers() -> None:
+    """Two workers of dask, each with some of the series; 40 cells are more than one task."""
+    distributed = pytest.importorskip("distributed")
+    series, predictors, plan = _case(shape=(5, 8), first=1985, last=1999)
+    pool = np.where(series.is_cell, 0, -1)
+    options = {"forecasters": ["single", "lasso"], "pool": pool}
+    here = run_nested(series, predictors, plan, settings=Settings(threads=1), **options)
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None, host="127.0.0.1"
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        there = run_nested(series, predictors, plan, settings=Settings(threads=1, distribute=True), **options)
+        assert len(client.scheduler_info()["workers"]) == 2
+    for method, forecast in here.outer.items():
+        np.testing.assert_array_equal(there.outer[method], forecast, err_msg=method)
+        np.testing.assert_array_equal(there.inner[method], here.inner[method])
 
 
 def test_unknown_forecasters_are_told() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from esai_core.config import Config, DataPath, Section
 
-__all__ = ["METHOD_NAMES", "TEMPLATE", "WINDOWS", "S2sConfig"]
+__all__ = ["METHOD_NAMES", "TEMPLATE", "WINDOWS", "S2sConfig", "SyntheticConfig", "files_by_name"]
 
 Method = Literal["climatology", "raw", "logistic", "forest", "boosting", "emos", "ensemble"]
 
@@ -27,21 +28,46 @@ WINDOWS = {"14d": (14, 27), "28d": (28, 41)}
 Predictor = Literal["mean", "spread", "season"]
 
 
+Models = Annotated[dict[str, DataPath], Field(min_length=1)]
+
+
+class SyntheticConfig(Section):
+    """The table ``[data.synthetic]``: a made-up Earth in the layout of the S2S AI challenge."""
+
+    spacing: Annotated[float, Field(gt=0, le=30)] = 1.5
+    """Degrees between grid points; 1.5 gives 121 x 240."""
+    first_year: Annotated[int, Field(ge=1950, le=2100)] = 2000
+    """Of the starts."""
+    years: Annotated[int, Field(ge=4, le=100)] = 20
+    """Number of years, with a start on every seventh day of each."""
+    members: Annotated[int, Field(ge=2, le=100)] = 11
+    """Of the forecast."""
+    sea: bool = False
+    """Observe the sea as well; else it is masked."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Of the weather."""
+
+
 class DataConfig(Section):
     """The table ``[data]``."""
 
-    forecast: DataPath | None = None
-    """Hindcast with start, lead (days, or windows) and member; without it only past observations predict."""
-    observations: DataPath
+    forecast: DataPath | Models | None = None
+    """Hindcast with start, lead (days, or windows) and member, or a table of several models by name; the
+    first gives the starts. Without any only past observations predict."""
+    observations: DataPath | None = None
     """Truth: on starts and leads like the forecast, or a daily series by date."""
-    live: DataPath | None = None
+    synthetic: SyntheticConfig | None = None
+    """Made-up forecast and truth instead of files."""
+    live: DataPath | Models | None = None
     """New starts for the verb predict: the newest start that it holds is forecast."""
+    chunk_cells: Annotated[int, Field(ge=1)] = 1000
+    """Cells read and worked on at a time (whole latitudes): what memory is needed for."""
     variables: Annotated[tuple[str, ...], Field(min_length=1)]
     """Variables; of a file with one forecast called `forecast` and the truth called `obs`, any one name."""
     kind: Literal["auto", "normal", "precipitation"] = "auto"
     """How a variable is treated; auto: by its name."""
     accumulated: bool = False
-    """Precipitation counts from the start on (tp of ECMWF), instead of day by day."""
+    """Precipitation counts from the start on (tp of ECMWF; GRIB tells by itself), instead of day by day."""
     windows: dict[str, tuple[int, int]] = WINDOWS
     """First and last lead day of each window, where the file has daily leads."""
     span_days: tuple[int, int] = (0, 45)
@@ -60,9 +86,35 @@ class DataConfig(Section):
                 raise ValueError(f"window {name} = [{first}, {last}] is no range of days")
         if not 0 <= self.span_days[0] <= self.span_days[1]:
             raise ValueError(f"span_days = {list(self.span_days)} is no range of days")
+        if (self.synthetic is None) == (self.observations is None):
+            raise ValueError("give observations, or the table synthetic")
+        if self.synthetic is not None and self.forecast is not None:
+            raise ValueError("synthetic makes the forecast as well: leave out forecast")
+        if isinstance(self.live, dict) and set(self.live) - set(self.models):
+            raise ValueError(f"live names models that forecast lacks: it has {', '.join(self.models)}")
         if len(set(self.variables)) < len(self.variables):
             raise ValueError("a variable is named twice")
         return self
+
+    @property
+    def models(self) -> dict[str, Path]:
+        """Files of the forecast models by name; one that is not named is called "forecast"."""
+        return files_by_name(self.forecast)
+
+    @property
+    def title(self) -> str:
+        """What the data are, in a few words."""
+        if self.synthetic is not None:
+            return "made-up Earth"
+        source: list[Path | None] = [*self.models.values()]
+        return ", ".join(path.name for path in source or [self.observations] if path is not None)
+
+
+def files_by_name(given: Path | dict[str, Path] | None) -> dict[str, Path]:
+    """Return a table of files, whichever way it was given."""
+    if given is None:
+        return {}
+    return given if isinstance(given, dict) else {"forecast": given}
 
 
 class EdgesConfig(Section):
@@ -92,6 +144,8 @@ class ModelConfig(Section):
 
     logistic_predictors: Annotated[tuple[Predictor, ...], Field(min_length=1)] = ("mean",)
     """Predictors of the logistic regression (past observations are added where there is no forecast)."""
+    logistic_window: Annotated[int, Field(ge=0, le=26)] = 0
+    """Weeks before and after that a week's own logistic regression is fitted on; 0: one for all weeks."""
     tree_predictors: Annotated[tuple[Predictor, ...], Field(min_length=1)] = ("mean", "spread")
     """Predictors of forest and boosting; with many cells their place as well."""
     power: Literal["auto", "none", "sqrt", "cbrt"] = "auto"
@@ -110,6 +164,8 @@ class ModelConfig(Section):
     """Step of boosting."""
     max_rows: Annotated[int, Field(ge=1000)] = 100_000
     """Largest sample that trees are grown on, drawn from all cells."""
+    pool_cells: Annotated[int, Field(ge=1)] = 3000
+    """Of more cells than these, sea included, about so many are drawn to grow trees on."""
     emos_objective: Literal["crps", "rps"] = "crps"
     """What EMOS minimises."""
     shrinkage: Literal["auto"] | Annotated[float, Field(ge=0)] = "auto"

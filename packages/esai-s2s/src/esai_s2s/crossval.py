@@ -1,64 +1,266 @@
-"""Forecast every test case by a fit that has not seen it."""
+"""Forecast every test case by a fit that has not seen it, chunk by chunk of the cells.
+
+What needs all cells at once is small: a pool of drawn cells that trees are grown on, and for the weights of
+the ensemble one matrix for each training block, which add up over the chunks.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import xarray as xr
 
-from esai_core.progress import track
+from esai_core.errors import InputError
+from esai_core.io import write_netcdf
 from esai_core.splits import Fold
-from esai_s2s.fitting import Fitted, Plan, fit
+from esai_s2s.config import S2sConfig
+from esai_s2s.data import open_samples
+from esai_s2s.fitting import (
+    Fitted,
+    Grams,
+    Plan,
+    fit,
+    fit_models,
+    inner_folds,
+    inner_grams,
+    make_blocks,
+    make_folds,
+    make_plan,
+    predict_singles,
+    prepared,
+)
 from esai_s2s.guard import assert_no_leak
-from esai_s2s.sample import Sample
+from esai_s2s.methods.registry import POOLED
+from esai_s2s.methods.stacking import mix
+from esai_s2s.sample import LABELS, Sample
+from esai_s2s.store import load_models, save, save_models
+from esai_s2s.streaming import Chunk
 
-__all__ = ["Verification", "cross_validate", "guard"]
+__all__ = ["Frame", "Part", "draw_pool", "finish_chunk", "fit_chunk", "fit_pooled", "guard", "make_frame"]
+
+LEAST_BLOCKS = 4
 
 
-@dataclass(frozen=True, eq=False)
-class Verification:
-    """Out-of-fold forecasts of the test cases.
+@dataclass(frozen=True)
+class Frame:
+    """What the cells of one variable and window share.
 
     Attributes
     ----------
-    rows : (n,)
-        Positions of the test cases in the sample.
-    codes : (n, cells)
-        Observed categories, by the edges of each case's own fold.
-    probabilities : dict of str to (n, cells, K)
-    weights : dict of str to (folds,)
-        Of the ensemble.
-    last : Fitted
-        Of the last fold.
+    plan : Plan
+    blocks : (n,)
+        Label of the block of each start.
+    folds : list of Fold
+        That are scored.
+    fits : list of array
+        Training cases of each fold and, where there are several, of the fit on all cases that is kept.
     """
 
-    rows: np.ndarray
-    codes: np.ndarray
-    probabilities: dict[str, np.ndarray]
-    weights: dict[str, np.ndarray]
-    last: Fitted
+    plan: Plan
+    blocks: np.ndarray
+    folds: list[Fold]
+    fits: list[np.ndarray]
 
 
-def cross_validate(sample: Sample, blocks: np.ndarray, folds: Sequence[Fold], plan: Plan) -> Verification:
-    """Fit each fold and forecast its test part."""
-    rows = np.sort(np.concatenate([fold.test for fold in folds]))
-    codes = np.full((len(rows), sample.cells), np.nan)
-    found: dict[str, np.ndarray] = {}
-    weights: dict[str, list[float]] = {}
-    fitted: Fitted | None = None
-    for fold in track(folds, total=len(folds), label=f"{sample.variable} {sample.window}"):
-        fitted = fit(sample.take(fold.train), blocks[fold.train], plan)
-        held, at = sample.take(fold.test), np.searchsorted(rows, fold.test)
-        codes[at] = fitted.categories.codes(held)
-        for name, values in fitted.predict(held).items():
-            shape = (len(rows), sample.cells, plan.categories)
-            found.setdefault(name, np.full(shape, np.nan))[at] = values
-        for name, weight in fitted.weights.items():
-            weights.setdefault(name, []).append(weight)
-    if fitted is None:
-        raise ValueError("no folds")
-    return Verification(rows, codes, found, {k: np.array(v) for k, v in weights.items()}, fitted)
+def make_frame(config: S2sConfig, sample: Sample, *, threads: int = 1) -> Frame:
+    """Resolve blocks, folds and plan for the starts of a sample.
+
+    Raises
+    ------
+    InputError
+        If there are too few blocks.
+    """
+    blocks = make_blocks(sample.starts, config)
+    if len(np.unique(blocks)) < LEAST_BLOCKS:
+        raise InputError(
+            f"{len(np.unique(blocks))} blocks ({config.split.blocks}) are too few",
+            where=config.data.title,
+            remedy=f"give starts of {LEAST_BLOCKS} or more years",
+        )
+    folds = make_folds(sample, blocks, config.split.test)
+    fits = [fold.train for fold in folds]
+    if len(folds) > 1:
+        fits.append(np.arange(sample.size))
+    return Frame(make_plan(config, sample, threads=threads), blocks, folds, fits)
+
+
+def name_of(sample: Sample) -> str:
+    """Return the name of the files of a variable and window."""
+    return f"{sample.variable}_{sample.window}"
+
+
+def draw_pool(config: S2sConfig, chunk: Chunk, share: float) -> list[Sample]:
+    """Return drawn cells with observations, window by window; the same whichever way the cells are cut."""
+    drawn = []
+    for sample in open_samples(config, rows=chunk.rows, variables=(chunk.variable,)):
+        cells = np.arange(sample.cells) + chunk.first * chunk.width
+        luck = np.random.default_rng([config.seed, 7]).random(int(cells[-1]) + 1)[cells]
+        drawn.append(sample.on_cells(np.flatnonzero((luck < share) & sample.known)))
+    return drawn
+
+
+def fit_pooled(config: S2sConfig, pool: Path, folder: Path, number: int, part: int, threads: int) -> None:
+    """Grow the methods that learn from all cells, for one inner part of one fit (-1: the whole of it)."""
+    sample = Sample.load(pool)
+    frame = make_frame(config, sample, threads=threads)
+    sample = prepared(sample, frame.plan)
+    rows = frame.fits[number]
+    if part >= 0:
+        train = sample.take(rows)
+        rows = rows[inner_folds(train, frame.blocks[rows], frame.plan)[part].train]
+    grown = tuple(name for name in frame.plan.methods if name in POOLED)
+    _, models = fit_models(sample.take(rows), replace(frame.plan, methods=grown))
+    save_models(models, folder / f"{number}_{part}")
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What the fits on one chunk of cells tell.
+
+    Attributes
+    ----------
+    grams : list of Grams
+        Of each fit, where the ensemble is wanted.
+    cells : int
+        With observations.
+    """
+
+    grams: list[Grams]
+    cells: int
+
+
+def fit_chunk(config: S2sConfig, chunk: Chunk, work: Path, models: Path, threads: int) -> list[Part]:
+    """Fit and forecast the cells of one chunk, for each window; all but the ensemble, which needs all chunks.
+
+    Parameters
+    ----------
+    config : S2sConfig
+    chunk : Chunk
+    work : Path
+        Holds ``pooled/NAME/FIT_PART`` of `fit_pooled`; out-of-fold forecasts are written to ``singles``.
+    models : Path
+        Where the fit that is kept goes: ``NAME/PART``.
+    threads : int
+        Of each fit.
+    """
+    told = []
+    for sample in open_samples(config, rows=chunk.rows, variables=(chunk.variable,)):
+        known = sample.known
+        if not known.any():
+            told.append(Part([], 0))
+            continue
+        some, name = sample.on_cells(np.flatnonzero(known)), name_of(sample)
+        frame = make_frame(config, some, threads=threads)
+        some = prepared(some, frame.plan)
+        grown = work / "pooled" / name
+        rows = np.sort(np.concatenate([fold.test for fold in frame.folds]))
+        codes = np.full((len(rows), some.cells), np.nan, dtype=np.float32)
+        kept: dict[str, np.ndarray] = {}
+        grams = []
+        for number, train_rows in enumerate(frame.fits):
+            train, labels = some.take(train_rows), frame.blocks[train_rows]
+            pooled = partial(_grown, grown, number)
+            if frame.plan.stack:
+                grams.append(inner_grams(train, labels, frame.plan, pooled))
+            categories, fitted = fit_models(train, frame.plan, pooled(-1))
+            if number < len(frame.folds):
+                held = some.take(frame.folds[number].test)
+                at = np.searchsorted(rows, frame.folds[number].test)
+                codes[at] = categories.codes(held)
+                for method, values in predict_singles(fitted, categories, held).items():
+                    shape = (len(rows), some.cells, frame.plan.categories)
+                    kept.setdefault(method, np.full(shape, np.nan, dtype=np.float32))[at] = values
+        save(Fitted(categories, fitted, {}, {}), models / name / chunk.part, pooled=models / name)
+        np.save(models / name / chunk.part / "cells.npy", known)
+        target = work / "singles" / name / f"{chunk.part}.npz"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        arrays: dict[str, Any] = {"codes": codes, "members": _members(some, rows), **_place(some)}
+        np.savez(target, **arrays, **_prefixed(kept))
+        told.append(Part(grams, some.cells))
+    return told
+
+
+def _grown(folder: Path, number: int, part: int) -> Mapping[str, Any]:
+    return load_models(folder / f"{number}_{part}")
+
+
+def _members(sample: Sample, rows: np.ndarray) -> np.ndarray:
+    if sample.forecast is None:
+        return np.full((len(rows), sample.cells), np.nan, dtype=np.float32)
+    return (~np.isnan(sample.forecast[rows])).sum(axis=1).astype(np.float32)
+
+
+def _place(sample: Sample) -> dict[str, np.ndarray]:
+    if sample.latitude is None or sample.longitude is None:
+        return {}
+    return {"latitude": sample.latitude, "longitude": sample.longitude}
+
+
+def _prefixed(values: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    return {f"p_{name}": array for name, array in values.items()}
+
+
+def finish_chunk(
+    config: S2sConfig,
+    frame: Frame,
+    starts: np.ndarray,
+    about: tuple[str, str],
+    singles: Path,
+    part: str,
+    weights: Sequence[Mapping[str, float]],
+    target: Path,
+) -> None:
+    """Add the ensemble to the forecasts of one chunk and write them, (method, start, cell, category).
+
+    Parameters
+    ----------
+    config, frame
+        Of the sample.
+    starts : (n,)
+        All of them.
+    about : (str, str)
+        Variable and window.
+    singles : Path
+        Folder of `fit_chunk`.
+    part : str
+        Of the chunk.
+    weights : sequence of mapping
+        Of each fold.
+    target : Path
+        NetCDF.
+    """
+    rows = np.sort(np.concatenate([fold.test for fold in frame.folds]))
+    with np.load(singles / f"{part}.npz") as kept:
+        arrays = dict(kept)
+    found = {name.removeprefix("p_"): array for name, array in arrays.items() if name.startswith("p_")}
+    if frame.plan.stack:
+        ensemble = np.empty_like(found["climatology"])
+        for fold, own in zip(frame.folds, weights, strict=True):
+            at = np.searchsorted(rows, fold.test)
+            ensemble[at] = mix({name: values[at] for name, values in found.items()}, own)
+        found["ensemble"] = ensemble
+    ds = xr.Dataset(
+        {
+            "probability": (("method", "start", "cell", "category"), np.stack(list(found.values()))),
+            "observed": (("start", "cell"), arrays["codes"]),
+            "members": (("start", "cell"), arrays["members"]),
+        },
+        coords={
+            "method": list(found),
+            "start": starts[rows],
+            "category": list(LABELS[config.data.categories]),
+            "block": ("start", frame.blocks[rows]),
+        },
+        attrs={"variable": about[0], "window": about[1]},
+    )
+    if "latitude" in arrays:
+        ds = ds.assign_coords(latitude=("cell", arrays["latitude"]), longitude=("cell", arrays["longitude"]))
+    write_netcdf(ds, target)
 
 
 def guard(sample: Sample, blocks: np.ndarray, fold: Fold, plan: Plan) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,12 +12,29 @@ import numpy as np
 from esai_core.errors import UsageError
 from esai_core.splits import Fold, drop_overlap, k_fold, year_blocks
 from esai_s2s.config import S2sConfig
-from esai_s2s.methods.registry import METHODS, NEEDS_FORECAST
+from esai_s2s.methods.emos import power_of
+from esai_s2s.methods.registry import METHODS, NEEDS_FORECAST, POOLED, fit_method, to_cells
 from esai_s2s.methods.settings import Settings
 from esai_s2s.methods.stacking import choose_weights, gram, mix
+from esai_s2s.predictors import remember
 from esai_s2s.sample import Categories, Sample, fit_categories
 
-__all__ = ["Fitted", "Plan", "fit", "make_blocks", "make_folds", "make_plan"]
+__all__ = [
+    "Fitted",
+    "Grams",
+    "Plan",
+    "Pooled",
+    "fit",
+    "fit_models",
+    "inner_folds",
+    "inner_grams",
+    "make_blocks",
+    "make_folds",
+    "make_plan",
+    "predict_singles",
+    "prepared",
+    "weigh",
+]
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +121,7 @@ def make_plan(config: S2sConfig, sample: Sample, *, threads: int = 1) -> Plan:
     power = config.model.power
     if power == "auto":
         power = "sqrt" if sample.kind == "precipitation" else "none"
-    details = config.model.model_dump(exclude={"power", "shrinkage"})
+    details = config.model.model_dump(exclude={"power", "shrinkage", "pool_cells"})
     group = None if config.edges.group == "none" else config.edges.group
     return Plan(
         methods=chosen,
@@ -195,6 +212,15 @@ def make_folds(sample: Sample, blocks: np.ndarray, test: Any) -> list[Fold]:
     return folds
 
 
+Pooled = Callable[[int], Mapping[str, Any]]
+"""From an inner part (-1: the whole training sample) to the methods that were grown on all cells for it."""
+
+
+def nothing(part: int) -> Mapping[str, Any]:
+    """Tell that no method was fitted before."""
+    return {}
+
+
 def fit(train: Sample, blocks: np.ndarray, plan: Plan) -> Fitted:
     """Fit all methods on a training sample, and the weights on forecasts from inside it.
 
@@ -210,39 +236,94 @@ def fit(train: Sample, blocks: np.ndarray, plan: Plan) -> Fitted:
     weights: dict[str, float] = {}
     inner: dict[str, float] = {}
     if plan.stack:
-        weights, inner = _weigh(train, blocks, plan)
-    categories = _categories(train, plan)
-    models = {name: METHODS[name].fit(train, categories, plan.settings) for name in plan.methods}
+        weights, inner = weigh(inner_grams(train, blocks, plan), plan)
+    categories, models = fit_models(train, plan)
     return Fitted(categories, models, weights, inner)
 
 
-def _categories(train: Sample, plan: Plan) -> Categories:
-    return fit_categories(
-        train, size=plan.categories, group=plan.group, window=plan.window, dry_edge=plan.dry_edge
+def fit_models(
+    train: Sample, plan: Plan, given: Mapping[str, Any] | None = None
+) -> tuple[Categories, dict[str, Any]]:
+    """Fit edges and single methods on a training sample; `given` trees get the scales of its cells."""
+    categories = fit_categories(
+        train,
+        size=plan.categories,
+        group=plan.group,
+        window=plan.window,
+        dry_edge=plan.dry_edge,
+        of_models="raw" in plan.methods,
     )
+    ready = given or {}
+    models = {
+        name: to_cells(ready[name], train, plan.settings)
+        if name in ready
+        else fit_method(name, train, categories, plan.settings)
+        for name in plan.methods
+    }
+    return categories, models
 
 
-def _weigh(train: Sample, blocks: np.ndarray, plan: Plan) -> tuple[dict[str, float], dict[str, float]]:
-    """Return the weights and the RPS of each method, from out-of-fold forecasts of the training cases."""
+def prepared(sample: Sample, plan: Plan) -> Sample:
+    """Return the sample with the statistics that the methods of a plan ask for worked out."""
+    names = {"logistic": plan.settings.logistic_predictors}
+    names |= {name: plan.settings.tree_predictors for name in POOLED}
+    wanted = {(p, plan.settings.power) for m in plan.methods for p in names.get(m, ()) if p != "season"}
+    if "emos" in plan.methods:
+        wanted |= {(name, power_of(sample.kind)) for name in ("mean", "spread")}
+    return remember(sample, wanted)
+
+
+def inner_folds(train: Sample, blocks: np.ndarray, plan: Plan) -> list[Fold]:
+    """Return the folds inside a training sample that give the out-of-fold forecasts for the weights."""
     number = min(plan.inner, len(np.unique(blocks)))
-    parts: Sequence[Fold] = k_fold(blocks, k=number, seed=plan.settings.seed)
-    grams: list[tuple[np.ndarray, float]] = []
-    names: list[str] = ["climatology", *plan.methods]
+    parts = k_fold(blocks, k=number, seed=plan.settings.seed)
+    return [drop_overlap(part, train.valid) for part in parts]
+
+
+@dataclass(frozen=True, eq=False)
+class Grams:
+    """What the weights are made from: sums over cells, so that those of several sets of cells add up.
+
+    Attributes
+    ----------
+    matrices : (blocks, m, m)
+        `gram` of the out-of-fold forecasts of each training block; climatology is the first of the m methods.
+    mass : (blocks,)
+        Weight of their cases.
+    """
+
+    matrices: np.ndarray
+    mass: np.ndarray
+
+    def __add__(self, other: Grams) -> Grams:
+        return Grams(self.matrices + other.matrices, self.mass + other.mass)
+
+
+def inner_grams(train: Sample, blocks: np.ndarray, plan: Plan, pooled: Pooled = nothing) -> Grams:
+    """Forecast the cases of each inner part by fits on the others; `pooled` methods were fitted before."""
     area = None if train.latitude is None else np.cos(np.deg2rad(train.latitude)).clip(0.0)
-    for part in parts:
-        fold = drop_overlap(part, train.valid)
-        inside, held, labels = train.take(fold.train), train.take(fold.test), blocks[fold.test]
-        categories = _categories(inside, plan)
-        models = {name: METHODS[name].fit(inside, categories, plan.settings) for name in plan.methods}
+    matrices, mass = [], []
+    for number, fold in enumerate(inner_folds(train, blocks, plan)):
+        held, labels = train.take(fold.test), blocks[fold.test]
+        categories, models = fit_models(train.take(fold.train), plan, pooled(number))
         found, codes = predict_singles(models, categories, held), categories.codes(held)
         for label in np.unique(labels):
             here = labels == label
-            grams.append(gram({n: p[here] for n, p in found.items()}, codes[here], weights=area))
-    grams = [(matrix, weight) for matrix, weight in grams if weight > 0]
-    if not grams:
+            matrix, weight = gram({n: p[here] for n, p in found.items()}, codes[here], weights=area)
+            matrices.append(matrix)
+            mass.append(weight)
+    return Grams(np.stack(matrices), np.array(mass))
+
+
+def weigh(grams: Grams, plan: Plan) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the weights of the methods in the ensemble, and the RPS of each in the out-of-fold forecasts."""
+    names = ["climatology", *plan.methods]
+    some = grams.mass > 0
+    if not some.any():
         return {name: float(name == "climatology") for name in names}, {}
-    mean = sum(matrix for matrix, _ in grams) / sum(weight for _, weight in grams)
-    weights = choose_weights(grams, shrinkage=plan.shrinkage)
+    mean = grams.matrices[some].sum(axis=0) / grams.mass[some].sum()
+    blocks = list(zip(grams.matrices[some], grams.mass[some].tolist(), strict=True))
+    weights = choose_weights(blocks, shrinkage=plan.shrinkage)
     return (
         dict(zip(names, map(float, weights), strict=True)),
         dict(zip(names, map(float, np.diag(mean)), strict=True)),

@@ -54,7 +54,9 @@ def assert_no_leak(procedure: Procedure, sample: Sample, fold: Fold, *, seed: in
         observed=scrambled(sample.observed, fold.test),
         forecast=None if sample.forecast is None else scrambled(sample.forecast, half),
         lags=None if sample.lags is None else scrambled(sample.lags, half),
+        statistics={},
     )
+    sample = replace(sample, statistics={})
     untouched = len(fold.test) - len(half)
     before, after = procedure(sample, fold)[:untouched], procedure(other, fold)[:untouched]
     if not np.array_equal(before, after, equal_nan=True):

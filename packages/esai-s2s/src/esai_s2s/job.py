@@ -17,6 +17,7 @@ JOB = Job(
     evaluate="esai_s2s.pipeline:evaluate",
     report="esai_s2s.pipeline:report",
     workers=True,
+    cluster=True,
     extra_verbs=(
         Verb(
             name="submit",

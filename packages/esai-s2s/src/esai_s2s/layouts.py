@@ -14,6 +14,7 @@ import xarray as xr
 
 from esai_core.errors import InputError, nearest
 from esai_core.io import open_dataset
+from esai_core.io.read import find_files
 
 __all__ = ["NAMES", "flatten_dates", "open_layout", "take_variable"]
 
@@ -47,7 +48,7 @@ def open_layout(path: Path, *, chunks: dict[str, int] | None = None) -> xr.Datas
     Parameters
     ----------
     path : Path
-        NetCDF, Zarr or GRIB.
+        NetCDF, Zarr or GRIB; or a folder of files of other starts, members or days.
     chunks : dict, optional
         Dask chunks by the file's own dimensions.
 
@@ -62,6 +63,9 @@ def open_layout(path: Path, *, chunks: dict[str, int] | None = None) -> xr.Datas
     InputError
         If the file cannot be read, dates are repeated, or leads are no whole days.
     """
+    files = find_files(path)
+    if len(files) > 1:
+        return _joined([open_layout(file, chunks=chunks or {}) for file in files], path)
     ds = open_dataset(path, standard=False, chunks=chunks)
     ds = flatten_dates(ds, where=path)
     renamed = {}
@@ -82,6 +86,40 @@ def open_layout(path: Path, *, chunks: dict[str, int] | None = None) -> xr.Datas
     if "lead" in ds.dims:
         ds = ds.assign_coords(lead=_days(ds["lead"], path))
     return ds
+
+
+def _joined(parts: list[xr.Dataset], path: Path) -> xr.Dataset:
+    """Join files of other members (the control run is one), starts, or days of a series."""
+    parts = [
+        ds.expand_dims("number") if "number" in ds.coords and not ds["number"].dims else ds for ds in parts
+    ]
+    axis = "start" if all("start" in ds.dims for ds in parts) else "time"
+    if not all(axis in ds.dims for ds in parts):
+        raise InputError("the files of this folder have no dates in common", where=path)
+    together: dict[bytes, list[xr.Dataset]] = {}
+    for ds in parts:
+        together.setdefault(ds[axis].values.tobytes(), []).append(ds)
+    rows = []
+    for same in together.values():
+        if len(same) > 1 and not all("number" in ds.dims for ds in same):
+            raise InputError("two files of this folder hold the same dates", where=path)
+        rows.append(same[0] if len(same) == 1 else _concatenated(same, "number", path))
+    joined = rows[0] if len(rows) == 1 else _concatenated(rows, axis, path)
+    dates = joined[axis].values
+    if len(np.unique(dates)) < len(dates):
+        raise InputError("dates are repeated in the files of this folder", where=path)
+    return joined.sortby(axis)
+
+
+def _concatenated(parts: list[xr.Dataset], dim: str, path: Path) -> xr.Dataset:
+    try:
+        return xr.concat(
+            parts, dim, coords="minimal", compat="override", join="outer", combine_attrs="override"
+        )
+    except ValueError as error:
+        raise InputError(
+            f"the files of this folder do not join ({' '.join(str(error).split())[:150]})", where=path
+        ) from error
 
 
 def flatten_dates(ds: xr.Dataset, *, where: object = None) -> xr.Dataset:
@@ -121,6 +159,13 @@ def flatten_dates(ds: xr.Dataset, *, where: object = None) -> xr.Dataset:
         raise InputError("no start is left of the two date axes", where=where)
     stacked = ds.stack(start=(version, year)).isel(start=keep).drop_vars([version, year, "start"])
     return stacked.assign_coords(start=np.array(starts, dtype="datetime64[ns]"))
+
+
+def _from_day(da: xr.DataArray) -> xr.DataArray:
+    """Count leads from the beginning of a day: GRIB names a daily mean by the end of its day."""
+    if "lead" in da.dims and da.attrs.get("GRIB_stepType") in ("avg", "max", "min"):
+        return da.assign_coords(lead=da["lead"].values - 1)
+    return da
 
 
 def _checked_starts(ds: xr.Dataset, path: Path) -> xr.Dataset:
@@ -179,7 +224,7 @@ def take_variable(ds: xr.Dataset, variable: str, *, role: str, alone: bool, wher
     names.append(variable)
     for name in names:
         if name in ds.data_vars:
-            return ds[name]
+            return _from_day(ds[name])
     raise InputError(
         f"no {role} {variable!r}",
         where=where,

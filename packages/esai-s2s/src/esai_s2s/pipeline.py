@@ -4,95 +4,147 @@ from __future__ import annotations
 
 import json
 import logging
+import operator
+import shutil
+from functools import reduce
 from pathlib import Path
 
+import dask.config
 import numpy as np
-import xarray as xr
 
 from esai_core.errors import InputError, UsageError
 from esai_core.io import write_netcdf
 from esai_core.runs import RunFolder
-from esai_s2s.config import S2sConfig
-from esai_s2s.crossval import Verification, cross_validate, guard
-from esai_s2s.data import open_samples
-from esai_s2s.fitting import fit, make_blocks, make_folds, make_plan
-from esai_s2s.sample import LABELS, Sample
-from esai_s2s.store import load, save
+from esai_s2s.config import S2sConfig, files_by_name
+from esai_s2s.crossval import (
+    Frame,
+    Part,
+    draw_pool,
+    finish_chunk,
+    fit_chunk,
+    fit_pooled,
+    guard,
+    make_frame,
+    name_of,
+)
+from esai_s2s.fitting import inner_folds, weigh
+from esai_s2s.methods.registry import POOLED
+from esai_s2s.output import join_blocks, live_fields, test_fields
+from esai_s2s.sample import Sample, join_cells
+from esai_s2s.store import save_weights
+from esai_s2s.streaming import Chunk, Each, Layout, crew, make_layout
 
 __all__ = ["delivered_method", "evaluate", "predict", "report", "train"]
 
 log = logging.getLogger(__name__)
 
-LEAST_BLOCKS = 4
-
 
 def train(config: S2sConfig, run: RunFolder) -> None:
     """Open, check, split and fit: writes ``model/`` and ``verification/`` (out-of-fold forecasts)."""
-    with run.stage("open"):
-        samples = open_samples(config)
-    trained = {"forecast": str(config.data.forecast or "")}
+    trained = {name: str(path) for name, path in config.data.models.items()}
     run.path("model/trained.json").write_text(json.dumps(trained) + "\n")
-    for sample in samples:
-        name = f"{sample.variable}_{sample.window}"
-        blocks = make_blocks(sample.starts, config)
-        if len(np.unique(blocks)) < LEAST_BLOCKS:
-            raise InputError(
-                f"{len(np.unique(blocks))} blocks ({config.split.blocks}) are too few",
-                where=config.data.forecast or config.data.observations,
-                remedy=f"give starts of {LEAST_BLOCKS} or more years",
-            )
-        plan = make_plan(config, sample, threads=run.workers or 1)
-        folds = make_folds(sample, blocks, config.split.test)
-        with run.stage("guard"):
-            guard(sample, blocks, folds[0], plan)
-        with run.stage("fit"):
-            found = cross_validate(sample, blocks, folds, plan)
-            final = found.last if len(folds) == 1 else fit(sample, blocks, plan)
-        save(final, run.path(f"model/{name}/ensemble.json").parent)
-        verification = as_dataset(sample, blocks, found, config)
-        write_netcdf(verification, run.path(f"verification/{name}.nc"), dtype="float64")
-        _log_weights(name, found)
+    with crew(run) as each:
+        for variable in config.data.variables:
+            _train(config, run, variable, each)
 
 
-def _log_weights(name: str, found: Verification) -> None:
-    shares = ", ".join(f"{method} {np.mean(values):.2f}" for method, values in found.weights.items())
-    log.info("%s: %d cases, weights %s", name, len(found.rows), shares or "none")
+def _train(config: S2sConfig, run: RunFolder, variable: str, each: Each) -> None:
+    """Fit one variable."""
+    layout = make_layout(config, variable)
+    layout.save(run.path(f"model/{variable}.npz"))
+    chunks = layout.chunks
+    threads = run.workers or 1 if len(chunks) == 1 and not run.cluster else 1
+    with run.stage("open"):
+        pools = _pools(config, chunks, each)
+        frames = [make_frame(config, pool) for pool in pools]
+    with run.stage("guard"):
+        for pool, frame in zip(pools, frames, strict=True):
+            guard(pool, frame.blocks, frame.folds[0], frame.plan)
+    with run.stage("fit trees"):
+        for pool, frame in zip(pools, frames, strict=True):
+            _grow(config, pool, frame, run, threads, each)
+    with run.stage("fit cells"):
+        models = run.path("model/trained.json").parent
+        parts = each(
+            fit_chunk, [(config, chunk, run.checkpoints, models, threads) for chunk in chunks], variable
+        )
+    with run.stage("weigh"):
+        for number, (pool, frame) in enumerate(zip(pools, frames, strict=True)):
+            told = {chunk.part: part[number] for chunk, part in zip(chunks, parts, strict=True)}
+            _finish(config, run, pool, frame, {name: part for name, part in told.items() if part.cells}, each)
 
 
-def as_dataset(sample: Sample, blocks: np.ndarray, found: Verification, config: S2sConfig) -> xr.Dataset:
-    """Bring out-of-fold forecasts to a dataset (method, start, cell, category)."""
-    methods = list(found.probabilities)
-    members = np.full((len(found.rows), sample.cells), np.nan)
-    if sample.forecast is not None:
-        members = (~np.isnan(sample.forecast[found.rows])).sum(axis=1).astype(np.float64)
-    ds = xr.Dataset(
-        {
-            "probability": (
-                ("method", "start", "cell", "category"),
-                np.stack(list(found.probabilities.values())),
-            ),
-            "observed": (("start", "cell"), found.codes),
-            "members": (("start", "cell"), members),
-        },
-        coords={
-            "method": methods,
-            "start": sample.starts[found.rows],
-            "category": list(LABELS[config.data.categories]),
-            "block": ("start", blocks[found.rows]),
-        },
-        attrs={"variable": sample.variable, "window": sample.window},
-    )
-    if found.weights:
-        names = list(found.weights)
-        ds = ds.assign(weight=(("weighed", "fold"), np.stack([found.weights[n] for n in names])))
-        ds = ds.assign_coords(weighed=names)
-    if sample.latitude is not None and sample.longitude is not None:
-        ds = ds.assign_coords(latitude=("cell", sample.latitude), longitude=("cell", sample.longitude))
-    return ds
+def _finish(
+    config: S2sConfig, run: RunFolder, pool: Sample, frame: Frame, parts: dict[str, Part], each: Each
+) -> None:
+    """Weigh the methods on the sums over all chunks, and add the ensemble to the forecasts of each."""
+    name = name_of(pool)
+    found = []
+    for number in range(len(frame.fits) if frame.plan.stack else 0):
+        grams = [part.grams[number] for part in parts.values()]
+        found.append(weigh(reduce(operator.add, grams), frame.plan))
+    weights = [one[0] for one in found]
+    scored = weights[: len(frame.folds)]
+    last = found[-1] if found else ({}, {})
+    folder = run.path(f"model/{name}/ensemble.json").parent
+    save_weights(folder, list(frame.plan.methods), *last, scored)
+    about, singles = (pool.variable, pool.window), run.checkpoints / "singles" / name
+    jobs = [
+        (config, frame, pool.starts, about, singles, part, scored, run.path(f"verification/{name}/{part}.nc"))
+        for part in parts
+    ]
+    each(finish_chunk, jobs, name)
+    _log(name, sum(part.cells for part in parts.values()), frame, scored)
+
+
+def _log(name: str, cells: int, frame: Frame, weights: list[dict[str, float]]) -> None:
+    cases = sum(len(fold.test) for fold in frame.folds)
+    shares = {method: np.mean([own[method] for own in weights]) for method in (weights[0] if weights else {})}
+    shown = ", ".join(f"{method} {value:.2f}" for method, value in shares.items())
+    log.info("%s: %d cases of %d cells, weights %s", name, cases, cells, shown or "none")
+
+
+def _pools(config: S2sConfig, chunks: tuple[Chunk, ...], each: Each) -> list[Sample]:
+    """Return drawn cells that trees are grown on, window by window, or without trees the first with truth."""
+    total = sum((chunk.last - chunk.first) * chunk.width for chunk in chunks)
+    share = min(1.0, config.model.pool_cells / max(total, 1))
+    if POOLED & set(config.models):
+        drawn = each(draw_pool, [(config, chunk, share) for chunk in chunks], "pool")
+    else:
+        drawn = []
+        for chunk in chunks:  # only the starts and the leak guard ask for these
+            drawn = [draw_pool(config, chunk, 1.0)]
+            if all(sample.cells for sample in drawn[0]):
+                break
+    pools = []
+    for window in range(len(drawn[0])):
+        some = [samples[window] for samples in drawn if samples[window].cells]
+        if not some:
+            raise InputError(f"no start has an observation of {chunks[0].variable}", where=config.data.title)
+        pools.append(join_cells(some))
+    return pools
+
+
+def _grow(config: S2sConfig, pool: Sample, frame: Frame, run: RunFolder, threads: int, each: Each) -> None:
+    """Grow the trees of each fit and of its inner parts, on the pool."""
+    if not POOLED & set(frame.plan.methods):
+        return
+    name = name_of(pool)
+    folder = run.checkpoints / "pooled" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    source = run.checkpoints / f"pool_{name}.npz"
+    pool.save(source)
+    jobs = []
+    for number, rows in enumerate(frame.fits):
+        inner = inner_folds(pool.take(rows), frame.blocks[rows], frame.plan) if frame.plan.stack else []
+        jobs += [(config, source, folder, number, part, threads) for part in range(-1, len(inner))]
+    each(fit_pooled, jobs, f"{name} trees")
+    for path in (folder / f"{len(frame.fits) - 1}_-1").glob("*.npz"):
+        shutil.copyfile(path, run.path(f"model/{name}/{path.name}"))
 
 
 def delivered_method(config: S2sConfig, run: RunFolder) -> str:
-    """Return the ensemble where it was asked for, else the first named method."""
+    """Return the ensemble where it was asked for, else the last named method."""
     return "ensemble" if "ensemble" in config.models else config.models[0]
 
 
@@ -102,74 +154,31 @@ def predict(config: S2sConfig, run: RunFolder) -> None:
     New are the newest start of data.live, or all of a data.forecast that is not the one trained with.
     """
     delivered = delivered_method(config, run)
-    parts = []
     with run.stage("predict"):
         live = _new_starts(config, run)
-        if live is None:
-            for path in sorted(run.find("verification").glob("*.nc")):
-                with xr.open_dataset(path, engine="netcdf4") as ds:
-                    parts.append(_field(ds.load().sel({"method": delivered})["probability"], ds.attrs))
-        else:
-            for sample in open_samples(config, live=live, newest=config.data.live is not None):
-                fitted = load(run.find(f"model/{sample.variable}_{sample.window}"))
-                parts.append(_field(_live(sample, fitted.predict(sample), delivered, config), None, sample))
-        merged = xr.merge(_joined(parts), join="outer", compat="no_conflicts")
-        write_netcdf(merged.assign_attrs(method=delivered), run.path("forecast.nc"))
+        blocks = []
+        for variable in config.data.variables:
+            layout = Layout.load(run.find(f"model/{variable}.npz"), variable)
+            if live is None:
+                blocks += test_fields(config, run.find("verification"), layout, delivered)
+            else:
+                newest = config.data.live is not None
+                blocks += live_fields(config, run.find("model"), layout, delivered, live, newest=newest)
+        forecast = join_blocks(blocks).assign_attrs(method=delivered)
+        with dask.config.set(scheduler="synchronous"):  # NetCDF is not read by several threads at once
+            write_netcdf(forecast, run.path("forecast.nc"))
 
 
-def _new_starts(config: S2sConfig, run: RunFolder) -> Path | None:
+def _new_starts(config: S2sConfig, run: RunFolder) -> dict[str, Path] | None:
     if config.data.live is not None:
-        return config.data.live
-    trained = json.loads(run.find("model/trained.json").read_text())["forecast"]
-    given = config.data.forecast
-    return given if given is not None and str(given) != trained else None
-
-
-def _live(sample: Sample, found: dict[str, np.ndarray], delivered: str, config: S2sConfig) -> xr.DataArray:
-    values = found[delivered]
-    if np.isnan(values).all():
-        raise InputError(f"no forecast of {sample.variable} could be made", where=config.data.live)
-    da = xr.DataArray(
-        values,
-        dims=("start", "cell", "category"),
-        coords={"start": sample.starts, "category": list(LABELS[config.data.categories])},
-    )
-    if sample.latitude is not None and sample.longitude is not None:
-        da = da.assign_coords(latitude=("cell", sample.latitude), longitude=("cell", sample.longitude))
-    return da
-
-
-def _field(da: xr.DataArray, attrs: dict | None, sample: Sample | None = None) -> xr.DataArray:
-    """Return (category, start, window, latitude, longitude) of one variable and window."""
-    variable = attrs["variable"] if attrs is not None else sample.variable if sample is not None else ""
-    window = attrs["window"] if attrs is not None else sample.window if sample is not None else ""
-    da = da.drop_vars(["method", "block"], errors="ignore")
-    if "latitude" in da.coords:
-        da = da.set_index(cell=("latitude", "longitude")).unstack("cell")
-    else:
-        da = da.isel(cell=0, drop=True)
-    order = ("category", "start", "window", "latitude", "longitude")
-    da = da.expand_dims(window=[window]).transpose(*(d for d in order if d in {*da.dims, "window"}))
-    return da.rename(variable)
-
-
-def _joined(parts: list[xr.DataArray]) -> list[xr.DataArray]:
-    """Join the windows of each variable."""
-    names = list(dict.fromkeys(str(part.name) for part in parts))
-    return [
-        xr.concat(
-            [part for part in parts if part.name == name],
-            "window",
-            coords="minimal",
-            compat="override",
-            join="outer",
-        )
-        for name in names
-    ]
+        return files_by_name(config.data.live)
+    trained = json.loads(run.find("model/trained.json").read_text())
+    given = config.data.models
+    return given if {name: str(path) for name, path in given.items()} != trained else None
 
 
 def evaluate(config: S2sConfig, run: RunFolder) -> None:
-    """Score every method on the test cases: writes ``metrics.json``."""
+    """Score every method on the test cases: writes ``metrics.json`` and ``diagnostics/``."""
     from esai_s2s.scoring import score
 
     if config.data.live is not None and not run.has("verification"):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ __all__ = [
     "ensemble_mean",
     "fit_predictors",
     "fit_seasonal",
+    "remember",
 ]
 
 POWERS = {"none": None, "sqrt": np.sqrt, "cbrt": np.cbrt}
@@ -161,8 +163,26 @@ def _values(sample: Sample, name: str, power: str) -> np.ndarray:
     if sample.forecast is None:
         raise ValueError("there is no forecast")
     change = POWERS[power]
+    if (name, power) in sample.statistics:
+        return sample.statistics[name, power]
     members = sample.forecast if change is None else change(np.maximum(sample.forecast, 0.0))
     return ensemble_mean(members) if name == "mean" else debiased_spread(members)
+
+
+def remember(sample: Sample, wanted: Iterable[tuple[str, str]]) -> Sample:
+    """Return the sample with statistics of its members worked out once, for all fits on parts of its cases.
+
+    Parameters
+    ----------
+    sample : Sample
+        Of one forecast model; another is given back as it is.
+    wanted : iterable of (str, str)
+        ``mean`` or ``spread``, and the power that members are changed by.
+    """
+    if sample.forecast is None or sample.sources:
+        return sample
+    names = {key for key in wanted if key[0] == "mean" or sample.forecast.shape[1] > 1}
+    return replace(sample, statistics={key: _values(sample, *key) for key in sorted(names)})
 
 
 def fit_predictors(train: Sample, names: tuple[str, ...], *, power: str, cycle: bool) -> Predictors:

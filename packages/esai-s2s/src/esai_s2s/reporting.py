@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from esai_core.report import Report, key_message, plots, score_rows
 from esai_core.runs import RunFolder
 from esai_core.runs.metrics import read_metrics
-from esai_core.verify import reliability, roc
 from esai_s2s.config import S2sConfig
-from esai_s2s.scoring import cases_of, open_verification
-from esai_s2s.store import load
+from esai_s2s.curves import drawn_blocks, reliability_curve, roc_curve
+from esai_s2s.store import load_models, load_weights
 
 __all__ = ["write_report"]
 
@@ -29,10 +30,14 @@ SUMMARIES = {
 
 def write_report(config: S2sConfig, run: RunFolder) -> None:
     """Write the report of a run that was evaluated."""
-    metrics, found = read_metrics(run.partial), open_verification(run)
+    metrics = read_metrics(run.partial)
+    found = []
+    for path in sorted(run.find("diagnostics").glob("*.nc")):
+        with xr.open_dataset(path, engine="netcdf4") as ds:
+            found.append(ds.load())
     report = Report(
         f"{', '.join(config.data.variables)}: sub-seasonal forecasts of {config.data.categories} categories",
-        f"{(config.data.forecast or config.data.observations).name}, {metrics['cases']:,} test cases",
+        f"{config.data.title}, {metrics['cases']:,} test cases",
         run=run,
     )
     report.headline(key_message(metrics, score="rpss", lower_is_better=False))
@@ -42,7 +47,7 @@ def write_report(config: S2sConfig, run: RunFolder) -> None:
         )
     _scores(report, metrics)
     for ds in found:
-        _window(report, ds, metrics)
+        _window(report, ds, metrics, config.seed)
     _models(report, run, found)
     report.section("How it was done").keyvalues(
         {
@@ -78,17 +83,15 @@ def _scores(report: Report, metrics: dict[str, Any]) -> None:
         report.table(rows, caption="RPSS by window.", highlight=metrics["delivered"], best=wins, digits=4)
 
 
-def _window(report: Report, ds: xr.Dataset, metrics: dict[str, Any]) -> None:
+def _window(report: Report, ds: xr.Dataset, metrics: dict[str, Any], seed: int) -> None:
     variable, window, delivered = ds.attrs["variable"], ds.attrs["window"], metrics["delivered"]
     label = f"{variable} {window}"
-    cases = cases_of(ds)
     report.section(f"{variable}, {window}")
-    means = cases[["rps", "reference"]].weighted(cases["weight"].fillna(0.0)).mean(("start", "cell"))
-    skill = (1 - means["rps"] / means["reference"]).to_series().to_dict()
     bounds = metrics["rpss_interval_90"].get(label)
+    skill = metrics["by_sample"][label]
     report.figure(
         plots.skill_bars(
-            {k: v for k, v in skill.items() if k != "climatology"},
+            {k: v["rpss"] for k, v in skill.items() if k != "climatology"},
             intervals=None
             if bounds is None
             else {k: (a, b) for k, (a, b) in bounds.items() if k != "climatology"},
@@ -97,54 +100,102 @@ def _window(report: Report, ds: xr.Dataset, metrics: dict[str, Any]) -> None:
         ),
         caption="RPSS of each method; bars are 90 % intervals from drawing whole blocks.",
     )
-    curves, areas = {}, []
-    forecast = ds["probability"].sel({"method": delivered}, drop=True)
-    for number, category in enumerate(ds["category"].values.tolist()):
-        event = (ds["observed"] == number).astype(float).where(ds["observed"].notnull())
-        probability = forecast.sel(category=category, drop=True)
-        diagram = reliability(probability, event)
-        curves[category] = (diagram["forecast"].values, diagram["observed"].values, diagram["count"].values)
-        areas.append(
-            {"category": category, "area under the ROC curve": float(roc(probability, event)["auc"])}
-        )
-    report.figure(
-        plots.reliability_diagram(curves, base_rate=1 / ds.sizes["category"]),
-        caption=f"Reliability of `{delivered}`: frequency of a category by its forecast probability.",
-    )
-    report.table(areas, caption="0.5 is no discrimination, 1 is perfect.")
+    _curves(report, ds, delivered, seed)
     if "latitude" in ds.coords and ds.sizes["cell"] > 3:
-        by_cell = cases[["rps", "reference"]].sum("start", min_count=1)
-        field = (1 - by_cell["rps"] / by_cell["reference"]).sel({"method": delivered}, drop=True)
-        field = field.set_index(cell=("latitude", "longitude")).unstack("cell")
+        field = ds["rpss"].set_index(cell=("latitude", "longitude")).unstack("cell")
+        shown = [
+            delivered,
+            *(name for name in ds["method"].values.tolist() if name not in (delivered, "climatology")),
+        ]
         report.figure(
             plots.map_panel(
-                [(f"RPSS of {delivered}", field)], label="RPSS", diverging=True, limits=(-0.5, 0.5)
+                [(name, field.sel({"method": name}, drop=True)) for name in shown[:6]],
+                label="RPSS",
+                diverging=True,
+                limits=(-0.5, 0.5),
             ),
             caption="RPSS of each cell; grey cells have no observations.",
         )
 
 
+def _curves(report: Report, ds: xr.Dataset, delivered: str, seed: int) -> None:
+    """Draw reliability and ROC, with intervals where there are blocks to draw."""
+    number = ds.sizes["block_label"]
+    draws = drawn_blocks(number, seed=seed)
+    diagrams, rates, areas = {}, {}, []
+    for category in ds["category"].values.tolist():
+        counts = ds.sel(category=category, drop=True)
+        diagrams[category] = reliability_curve(counts, draws)
+        rates[category] = roc_curve(counts, draws)
+    several = number > 1
+    note = " Bars and bands are 90 % intervals from drawing whole blocks." if several else ""
+    report.figure(
+        plots.reliability_diagram(
+            {k: (d["forecast"].values, d["observed"].values, d["count"].values) for k, d in diagrams.items()},
+            intervals={k: (d["lower"].values, d["upper"].values) for k, d in diagrams.items()}
+            if several
+            else None,
+            base_rate=1 / ds.sizes["category"],
+        ),
+        caption=f"Reliability of `{delivered}`: frequency of a category by its forecast probability.{note}",
+    )
+    first = next(iter(rates.values()))
+    report.figure(
+        plots.lines_by(
+            first["false_alarms"].values,
+            {name: rate["hits"].values for name, rate in rates.items()},
+            xlabel="false alarm rate",
+            ylabel="hit rate",
+            bands={k: (r["lower"].values, r["upper"].values) for k, r in rates.items()} if several else None,
+        ),
+        caption=f"ROC of `{delivered}`: warnings at falling probabilities.{note}",
+    )
+    for name, rate in rates.items():
+        row: dict[str, Any] = {"category": name, "area under the ROC curve": float(rate["auc"])}
+        if several:
+            row |= {"from": float(rate["auc_lower"]), "to": float(rate["auc_upper"])}
+        areas.append(row)
+    report.table(areas, caption="0.5 is no discrimination, 1 is perfect; from, to: 90 % interval.")
+
+
 def _models(report: Report, run: RunFolder, found: list[xr.Dataset]) -> None:
     report.section("Weights and importances")
-    rows = []
-    for ds in found:
-        if "weight" in ds:
-            mean = ds["weight"].mean("fold")
-            label = f"{ds.attrs['variable']} {ds.attrs['window']}"
-            rows.append(
-                {"sample": label, **{str(n): float(mean.sel(weighed=n)) for n in ds["weighed"].values}}
-            )
-    if rows:
-        report.table(rows, caption="Mean weight in the ensemble over the folds.")
-    table = []
+    rows, table = [], []
     for ds in found:
         name = f"{ds.attrs['variable']}_{ds.attrs['window']}"
-        for method, model in load(run.find(f"model/{name}")).models.items():
-            for predictor, value in model.importances().items():
-                table.append({"sample": name, "method": method, "predictor": predictor, "importance": value})
+        folder = run.find(f"model/{name}")
+        by_fold = load_weights(folder)["by_fold"]
+        if by_fold:
+            mean = {method: sum(own[method] for own in by_fold) / len(by_fold) for method in by_fold[0]}
+            rows.append({"sample": name, **mean})
+        table += _importances(name, folder)
+    if rows:
+        report.table(rows, caption="Mean weight in the ensemble over the folds.")
     if table:
         report.table(
             table,
             caption="Importance of each predictor: size of the coefficients (logistic), decrease of impurity "
-            "(forest), share of the gain (boosting), coefficient and share of the variance (emos).",
+            "(forest), share of the gain (boosting), coefficient and share of the variance (emos); mean over "
+            "cells.",
         )
+
+
+def _importances(name: str, folder: Path) -> list[dict[str, Any]]:
+    """Return a row for each method and predictor, the mean over the parts with the weight of their cells."""
+    sums: dict[tuple[str, str], list[float]] = {}
+
+    def add(models: dict[str, Any], cells: float) -> None:
+        for method, model in models.items():
+            for predictor, value in model.importances().items():
+                if np.isfinite(value):
+                    total = sums.setdefault((method, predictor), [0.0, 0.0])
+                    total[0] += cells * value
+                    total[1] += cells
+
+    add(load_models(folder), 1.0)
+    for part in sorted(path for path in folder.iterdir() if path.is_dir()):
+        add(load_models(part), float(np.load(part / "cells.npy").sum()))
+    return [
+        {"sample": name, "method": method, "predictor": predictor, "importance": total / cells}
+        for (method, predictor), (total, cells) in sums.items()
+    ]

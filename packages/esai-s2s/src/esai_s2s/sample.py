@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Literal
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 
-from esai_core.transforms import QuantileCategories
+from esai_core.transforms import QuantileCategories, group_labels
 
-__all__ = ["LABELS", "Categories", "Sample", "fit_categories"]
+__all__ = ["LABELS", "Categories", "Sample", "fit_categories", "join_cells"]
 
+ARRAYS = ("starts", "valid", "observed", "forecast", "lags", "latitude", "longitude")
 Kind = Literal["normal", "precipitation"]
 
 LABELS = {
@@ -42,6 +46,10 @@ class Sample:
         Observed means before the start.
     latitude, longitude : (cells,) or None
         Where the cells are.
+    sources : tuple of (str, int)
+        Forecast models and their numbers of members, in the order of the axis of members; empty for one.
+    statistics : mapping of (str, str) to (n, cells)
+        What `esai_s2s.predictors.remember` worked out from the forecast before, by statistic and power.
     """
 
     variable: str
@@ -54,6 +62,8 @@ class Sample:
     lags: np.ndarray | None = None
     latitude: np.ndarray | None = None
     longitude: np.ndarray | None = None
+    sources: tuple[tuple[str, int], ...] = ()
+    statistics: Mapping[tuple[str, str], np.ndarray] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -72,6 +82,34 @@ class Sample:
         day = (starts - starts.astype("datetime64[Y]")).astype(np.int64)
         return 2.0 * np.pi * day / 365.25
 
+    @property
+    def known(self) -> np.ndarray:
+        """(cells,) whether a cell has any observation."""
+        return ~np.isnan(self.observed).all(axis=0)
+
+    def of_source(self, number: int) -> Sample:
+        """Return the cases with the members of one forecast model alone."""
+        if not self.sources or self.forecast is None:
+            return self
+        first = sum(size for _, size in self.sources[:number])
+        part = slice(first, first + self.sources[number][1])
+        return replace(self, forecast=self.forecast[:, part], sources=(), statistics={})
+
+    def save(self, path: Path) -> None:
+        """Write to one .npz file, without pickles."""
+        arrays = {key: getattr(self, key) for key in ARRAYS if getattr(self, key) is not None}
+        head = {key: getattr(self, key) for key in ("variable", "window", "kind", "sources")}
+        np.savez(path, head=np.array(json.dumps(head)), **arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> Sample:
+        """Read what `save` wrote."""
+        with np.load(path) as kept:
+            arrays = dict(kept)
+        head = json.loads(str(arrays.pop("head")))
+        head["sources"] = tuple((str(name), int(size)) for name, size in head["sources"])
+        return cls(**head, **arrays)
+
     def take(self, rows: np.ndarray) -> Sample:
         """Return the cases at `rows`."""
         return replace(
@@ -81,6 +119,7 @@ class Sample:
             observed=self.observed[rows],
             forecast=None if self.forecast is None else self.forecast[rows],
             lags=None if self.lags is None else self.lags[rows],
+            statistics={key: values[rows] for key, values in self.statistics.items()},
         )
 
     def on_cells(self, cells: slice | np.ndarray) -> Sample:
@@ -92,15 +131,36 @@ class Sample:
             lags=None if self.lags is None else self.lags[:, :, cells],
             latitude=None if self.latitude is None else self.latitude[cells],
             longitude=None if self.longitude is None else self.longitude[cells],
+            statistics={key: values[:, cells] for key, values in self.statistics.items()},
         )
+
+
+def join_cells(parts: Sequence[Sample]) -> Sample:
+    """Return the cells of several samples of the same cases as one."""
+
+    def joined(name: str) -> np.ndarray | None:
+        arrays = [getattr(part, name) for part in parts]
+        return None if arrays[0] is None else np.concatenate(arrays, axis=-1)
+
+    changed: dict[str, Any] = {
+        name: joined(name) for name in ("observed", "forecast", "lags", "latitude", "longitude")
+    }
+    return replace(parts[0], **changed, statistics={})
 
 
 @dataclass(frozen=True, eq=False)
 class Categories:
-    """Edges of the categories, in observations and in the model's climate, from training cases."""
+    """Edges of the categories, in observations and in the climate of each model, from training cases.
+
+    Attributes
+    ----------
+    observed : QuantileCategories
+    forecast : tuple of QuantileCategories or None
+        One for each forecast model; None for a model without values.
+    """
 
     observed: QuantileCategories
-    forecast: QuantileCategories | None
+    forecast: tuple[QuantileCategories | None, ...] = ()
 
     @property
     def size(self) -> int:
@@ -109,19 +169,31 @@ class Categories:
 
     def codes(self, sample: Sample) -> np.ndarray:
         """Return the observed category (n, cells), NaN where the observation or an edge is missing."""
-        return self.observed.transform(_series(sample.observed, sample)).values.astype(np.float64)
+        series = _fitted_groups(_series(sample.observed, sample), self.observed)
+        return self.observed.transform(series).values.astype(np.float64)
+
+    def of_source(self, number: int) -> Categories:
+        """Return the edges for one forecast model alone."""
+        return replace(self, forecast=self.forecast[number : number + 1])
 
     def member_codes(self, sample: Sample) -> np.ndarray:
-        """Return the category of each member (n, members, cells) in the model's climate."""
-        if self.forecast is None or sample.forecast is None:
+        """Return the category of each member (n, members, cells) in the climate of its model."""
+        if sample.forecast is None:
             raise ValueError("there is no forecast")
-        return self.forecast.transform(_members(sample.forecast, sample)).values
+        found = np.full(sample.forecast.shape, np.nan, dtype=np.float32)
+        first = 0
+        for number, edges in enumerate(self.forecast):
+            part = sample.of_source(number).forecast
+            assert part is not None
+            if edges is not None:
+                members = _fitted_groups(_members(part, sample), edges)
+                found[:, first : first + part.shape[1]] = edges.transform(members).values
+            first += part.shape[1]
+        return found
 
     def edges(self, sample: Sample) -> np.ndarray:
         """Return the observed edges (n, K - 1, cells) at the time of year of each case."""
-        from esai_core.transforms import group_labels
-
-        series = _series(sample.observed, sample)
+        series = _fitted_groups(_series(sample.observed, sample), self.observed)
         groups = group_labels(series, time="start", group=self.observed.group)
         known = self.observed.edges["group"].values
         at = np.searchsorted(known, groups)
@@ -136,6 +208,38 @@ def _calendar(starts: np.ndarray) -> np.ndarray:
     days = starts.astype("datetime64[D]")
     first = days.astype("datetime64[Y]").astype("datetime64[D]")
     return np.minimum(days, first + 363).astype("datetime64[ns]")
+
+
+NEAR = {"week": (52, 4), "month": (12, 1)}
+"""Groups around the year, and how far off a group without edges of its own may borrow them."""
+
+
+def _fitted_groups(da: xr.DataArray, edges: QuantileCategories) -> xr.DataArray:
+    """Date the cases of a group that no training case fell into to the nearest group that has edges.
+
+    The weeks before a season that is held out are not trained on, as their truth reaches into it; where every
+    other season is held out, the last weeks of a season are in no training case.
+    """
+    if edges.group is None:
+        return da
+    groups = group_labels(da, time="start", group=edges.group)
+    known = edges.edges["group"].values
+    lost = np.flatnonzero(~np.isin(groups, known))
+    if not len(lost):
+        return da
+    period, reach = NEAR[edges.group]
+    apart = np.abs(groups[lost, None] - known)
+    apart = np.minimum(apart, period - apart)
+    close = apart.min(axis=1) <= reach
+    nearest = known[apart.argmin(axis=1)]
+    starts = da["start"].values.copy()
+    years = starts[lost].astype("datetime64[Y]")
+    if edges.group == "week":
+        moved = years.astype("datetime64[D]") + 7 * (nearest - 1)
+    else:
+        moved = (years.astype("datetime64[M]") + (nearest - 1)).astype("datetime64[D]")
+    starts[lost[close]] = moved[close].astype("datetime64[ns]")
+    return da.assign_coords(start=starts)
 
 
 def _series(values: np.ndarray, sample: Sample) -> xr.DataArray:
@@ -153,6 +257,7 @@ def fit_categories(
     group: str | None = "week",
     window: int = 0,
     dry_edge: float | None = None,
+    of_models: bool = True,
 ) -> Categories:
     """Fit the edges of observations and model on a training sample.
 
@@ -168,6 +273,8 @@ def fit_categories(
         Groups before and after that count as well.
     dry_edge : float, optional
         Edges of precipitation are NaN, so that nothing is fitted or scored, where the lowest is below it.
+    of_models : bool
+        Whether the edges of the forecast models are needed: raw counts alone ask for them.
 
     Raises
     ------
@@ -182,14 +289,19 @@ def fit_categories(
     if dry_edge is not None and sample.kind == "precipitation":
         wet = truth.edges.isel(edge=0) >= dry_edge
         truth = replace(truth, edges=truth.edges.where(wet))
-    model = None
-    if sample.forecast is not None:
-        model = QuantileCategories.fit(
-            _members(sample.forecast, sample),
-            time="start",
-            over=("number",),
-            group=group,
-            window=span,
-            labels=labels,
-        )
-    return Categories(truth, model)
+    models: list[QuantileCategories | None] = []
+    for number in range(max(len(sample.sources), 1)) if of_models and sample.forecast is not None else ():
+        members = sample.of_source(number).forecast
+        assert members is not None
+        fitted = None
+        if sample.sources == () or np.isfinite(members).any():
+            fitted = QuantileCategories.fit(
+                _members(members, sample),
+                time="start",
+                over=("number",),
+                group=group,
+                window=span,
+                labels=labels,
+            )
+        models.append(fitted)
+    return Categories(truth, tuple(models))

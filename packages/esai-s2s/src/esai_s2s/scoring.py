@@ -2,66 +2,54 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from esai_core.errors import InputError
+from esai_core.io import write_netcdf
 from esai_core.runs import RunFolder
-from esai_core.verify import block_bootstrap, rps, rps_fair
+from esai_core.verify import block_bootstrap
 from esai_s2s.config import S2sConfig
+from esai_s2s.streaming import Each, crew
+from esai_s2s.tally import Tally, tally_part
 
-__all__ = ["cases_of", "open_verification", "score"]
-
-
-def open_verification(run: RunFolder) -> list[xr.Dataset]:
-    """Read the out-of-fold forecasts of a run, variable by variable and window by window."""
-    found = []
-    for path in sorted(run.find("verification").glob("*.nc")):
-        with xr.open_dataset(path, engine="netcdf4") as ds:
-            found.append(ds.load())
-    return found
+__all__ = ["score"]
 
 
-def cases_of(ds: xr.Dataset) -> xr.Dataset:
-    """Return the RPS of each case (method, start, cell): plain, fair, and that of climatology.
-
-    Cases that a method has no forecast for are left out of all methods.
-    """
-    plain, fair = [], []
-    for method in ds["method"].values:
-        probabilities = ds["probability"].sel({"method": method}, drop=True)
-        plain.append(rps(probabilities, ds["observed"], dim=()))
-        # Only raw counts are a sample of members; the others are statistical models, m = infinity.
-        members = ds["members"] if method == "raw" else np.inf
-        fair.append(rps_fair(probabilities, ds["observed"], members=members, dim=()))
-    index = ds["method"]
-    cases = xr.Dataset({"rps": xr.concat(plain, index), "fair": xr.concat(fair, index)})
-    known = cases["rps"].notnull().all("method")
-    cases = cases.where(known)
-    return cases.assign(reference=cases["rps"].sel({"method": "climatology"}, drop=True), weight=_weights(ds))
-
-
-def _weights(ds: xr.Dataset) -> xr.DataArray:
-    if "latitude" in ds.coords:
-        return xr.DataArray(np.cos(np.deg2rad(ds["latitude"].values)).clip(0.0), dims="cell")
-    return xr.DataArray(np.ones(ds.sizes["cell"]), dims="cell")
+def _tallied(folder: Path, delivered: str, each: Each) -> tuple[Tally, xr.Dataset]:
+    """Sum up one variable and window; return it with its axes (method, start, block, cell) and RPSS."""
+    paths = sorted(folder.glob("*.nc"))
+    with xr.open_dataset(paths[0], engine="netcdf4") as ds:
+        axes = (
+            ds[["method", "start", "category", "block"]]
+            .load()
+            .drop_vars(["latitude", "longitude"], errors="ignore")
+        )
+        axes.attrs = dict(ds.attrs)
+    blocks = sorted({str(value) for value in axes["block"].values})
+    jobs = [(path, delivered, blocks) for path in paths]
+    found = each(tally_part, jobs, folder.name)
+    total = found[0][0]
+    for tally, _ in found[1:]:
+        total = total + tally
+    skill = xr.concat([one for _, one in found], "cell", coords="minimal", compat="override")
+    return total, axes.assign(rpss=skill.drop_vars("start", errors="ignore"))
 
 
-def _table(groups: list[xr.Dataset]) -> dict[str, dict[str, float | None]]:
+def _table(groups: list[tuple[Tally, xr.Dataset]]) -> dict[str, dict[str, float | None]]:
     """Return the scores of each method over the cases of several groups."""
     sums: dict[str, np.ndarray] = {}
-    for cases in groups:
-        known = cases["rps"].isel(method=0).notnull()
-        weight = (cases["weight"] * known).sum().item()
-        reference = (cases["reference"] * cases["weight"]).sum().item()
-        for method in cases["method"].values.tolist():
-            one = cases.sel({"method": method})
-            plain, fair = ((one[name] * one["weight"]).sum(skipna=True).item() for name in ("rps", "fair"))
-            if bool((one["fair"].isnull() & known).any()):
-                fair = np.nan
-            sums[method] = sums.get(method, np.zeros(4)) + np.array([plain, fair, reference, weight])
+    for tally, axes in groups:
+        methods = axes["method"].values.tolist()
+        reference = tally.plain[methods.index("climatology")].sum()
+        for number, method in enumerate(methods):
+            parts = np.array(
+                [tally.plain[number].sum(), tally.fair[number].sum(), reference, tally.weight.sum()]
+            )
+            sums[method] = sums.get(method, np.zeros(4)) + parts
     if not sums or not next(iter(sums.values()))[3]:
         raise InputError("no case has an observation and a forecast of every method")
     return {
@@ -74,51 +62,73 @@ def _table(groups: list[xr.Dataset]) -> dict[str, dict[str, float | None]]:
     }
 
 
-def intervals(cases: xr.Dataset, blocks: np.ndarray, *, seed: int = 0) -> dict[str, list[float]]:
+def _intervals(tally: Tally, axes: xr.Dataset, *, seed: int) -> dict[str, list[float]]:
     """Return the 90 % interval of the RPSS of each method, drawing whole blocks."""
-    weight = cases["weight"]
-    means = (
-        cases[["rps"]]
-        .weighted(weight.broadcast_like(cases["reference"].isel(start=0)).fillna(0.0))
-        .mean("cell")
+    weight = xr.DataArray(tally.weight, dims="start")
+    means = xr.DataArray(tally.plain, {"method": axes["method"]}, ("method", "start")) / weight.where(
+        weight > 0
     )
     both = xr.Dataset(
         {
-            "model": means["rps"],
-            "reference": means["rps"].sel({"method": "climatology"}, drop=True).broadcast_like(means["rps"]),
+            "model": means,
+            "reference": means.sel({"method": "climatology"}, drop=True).broadcast_like(means),
         }
     )
     drawn = block_bootstrap(
-        both, dim="start", blocks=blocks, combine=lambda m: 1 - m["model"] / m["reference"], seed=seed
+        both,
+        dim="start",
+        blocks=axes["block"].values,
+        combine=lambda m: 1 - m["model"] / m["reference"],
+        weights=weight,
+        seed=seed,
     )
     return {
         str(method): [float(drawn[end].sel({"method": method})) for end in ("lower", "upper")]
-        for method in cases["method"].values
+        for method in axes["method"].values
     }
 
 
+def _diagnostics(tally: Tally, axes: xr.Dataset, path: Path) -> None:
+    """Write the counts of the curves, the RPSS of each cell, and the scores of each start."""
+    dims = ("category", "block_label", "bin")
+    curves = {name: (dims, getattr(tally, name)) for name in ("known", "chance", "happened", "number")}
+    blocks = sorted({str(value) for value in axes["block"].values})
+    ds = xr.Dataset(curves, {"block_label": blocks, "category": axes["category"].values})
+    ds = ds.assign(rpss=axes["rpss"])
+    write_netcdf(ds.assign_attrs(axes.attrs), path, dtype="float64")
+
+
 def score(config: S2sConfig, run: RunFolder, delivered: str) -> dict[str, Any]:
-    """Return the content of metrics.json."""
-    found = open_verification(run)
-    cases = [cases_of(ds) for ds in found]
-    windows = list(dict.fromkeys(ds.attrs["window"] for ds in found))
-    variables = list(dict.fromkeys(ds.attrs["variable"] for ds in found))
+    """Return the content of metrics.json; what the report draws goes to ``diagnostics/``."""
+    found = []
+    with crew(run) as each:
+        for variable in config.data.variables:
+            for folder in sorted(run.find("verification").glob(f"{variable}_*")):
+                tally, axes = _tallied(folder, delivered, each)
+                if axes.attrs["variable"] == variable:
+                    found.append((tally, axes))
+                    _diagnostics(tally, axes, run.path(f"diagnostics/{folder.name}.nc"))
+    windows = list(dict.fromkeys(axes.attrs["window"] for _, axes in found))
 
-    def of(key: str, name: str) -> list[xr.Dataset]:
-        return [c for c, ds in zip(cases, found, strict=True) if ds.attrs[key] == name]
+    def of(key: str, name: str) -> list[tuple[Tally, xr.Dataset]]:
+        return [one for one in found if one[1].attrs[key] == name]
 
-    blocks = sorted({str(b) for ds in found for b in ds["block"].values.tolist()})
+    blocks = sorted({str(b) for _, axes in found for b in axes["block"].values.tolist()})
     bounds = {}
-    for c, ds in zip(cases, found, strict=True):
-        if len(np.unique(ds["block"])) > 1:
-            label = f"{ds.attrs['variable']} {ds.attrs['window']}"
-            bounds[label] = intervals(c, ds["block"].values, seed=config.seed)
+    for tally, axes in found:
+        if len(np.unique(axes["block"])) > 1:
+            label = f"{axes.attrs['variable']} {axes.attrs['window']}"
+            bounds[label] = _intervals(tally, axes, seed=config.seed)
     return {
         "split": {"blocks": config.split.blocks, "test": config.split.test, "test_blocks": blocks},
         "delivered": delivered,
-        "cases": int(sum(c["rps"].isel(method=0).notnull().sum().item() for c in cases)),
-        "scores": _table(cases),
+        "cases": int(sum(tally.count.sum() for tally, _ in found)),
+        "scores": _table(found),
         "by_lead": {name: _table(of("window", name)) for name in windows},
-        "by_variable": {name: _table(of("variable", name)) for name in variables},
+        "by_variable": {name: _table(of("variable", name)) for name in config.data.variables},
+        "by_sample": {
+            f"{axes.attrs['variable']} {axes.attrs['window']}": _table([(tally, axes)])
+            for tally, axes in found
+        },
         "rpss_interval_90": bounds,
     }

@@ -17,7 +17,7 @@ from esai_s2s.methods.settings import Settings
 from esai_s2s.methods.stacking import gram, mix, simplex_weights
 from esai_s2s.methods.trees import Forest, _training
 from esai_s2s.sample import Sample, fit_categories
-from esai_s2s.store import load, save
+from esai_s2s.store import load, save, save_weights
 
 Make = Callable[..., Sample]
 QUICK = Settings(trees=10, rounds=10, cycle=False, leaf=5)
@@ -101,6 +101,7 @@ def test_a_saved_fit_gives_the_same_forecast(make_sample: Make, tmp_path: Path) 
         sample, np.arange(sample.size) // 20, Plan(methods=ALL, group="month", window=1, settings=QUICK)
     )
     save(fitted, tmp_path / "model")
+    save_weights(tmp_path / "model", list(fitted.models), fitted.weights, fitted.inner_rps)
     again = load(tmp_path / "model").predict(sample)
     for name, values in fitted.predict(sample).items():
         np.testing.assert_array_equal(again[name], values, err_msg=name)

@@ -123,3 +123,16 @@ def test_the_quest_takes_the_ratio_of_global_means() -> None:
         return float((((q.cumsum(0) - truth.cumsum(0))[:4] ** 2).sum(0) * weight).sum())
 
     assert float(ours) == pytest.approx(1 - score(p) / score(np.full_like(p, 0.2)), abs=1e-12)
+
+
+def test_the_quest_refuses_a_forecast_that_is_missing() -> None:
+    coords = {"category": list("abcde"), "latitude": [0.0, 30.0], "longitude": [0.0, 90.0]}
+    truth = np.zeros((5, 2, 2))
+    truth[2] = 1.0
+    observed = xr.DataArray(truth, coords, tuple(coords))
+    forecast = xr.full_like(observed, 0.2)
+    assert float(quest_rpss(observed, forecast)) == pytest.approx(0.0)
+    holed = forecast.where(forecast["latitude"] > 10)
+    with pytest.raises(InputError, match="2 forecasts are missing"):
+        quest_rpss(observed, holed)
+    assert float(quest_rpss(observed.where(observed["latitude"] > 10), holed)) == pytest.approx(0.0)

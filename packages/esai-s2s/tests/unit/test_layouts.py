@@ -128,3 +128,16 @@ def test_grids_that_differ_are_refused_and_equal_ones_become_cells(tmp_path: Pat
     moved.to_netcdf(tmp_path / "obs.nc", engine="netcdf4")
     with pytest.raises(InputError, match="differ in latitude"):
         open_samples(config)
+
+
+def test_a_folder_of_years_is_one_series_and_the_same_days_twice_are_refused(tmp_path: Path) -> None:
+    for year in (2001, 2000):
+        days = np.arange(f"{year}-01-01", f"{year}-12-31", dtype="datetime64[D]").astype("datetime64[ns]")
+        ds = xr.Dataset({"t2m": ("time", np.full(len(days), float(year)))}, {"time": days})
+        ds.to_netcdf(tmp_path / f"tmax.{2002 - year}.nc", engine="netcdf4")
+    joined = open_layout(tmp_path)
+    assert (np.diff(joined["time"].values) > np.timedelta64(0)).all()
+    assert float(joined["t2m"].sel(time="2001-05-05").values) == 2001
+    (tmp_path / "again.nc").write_bytes((tmp_path / "tmax.1.nc").read_bytes())
+    with pytest.raises(InputError, match="hold the same dates"):
+        open_layout(tmp_path)

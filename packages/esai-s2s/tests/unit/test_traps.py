@@ -10,15 +10,15 @@ import pytest
 import xarray as xr
 
 from esai_core.config import validate_config
-from esai_core.errors import EsaiError, UsageError
-from esai_core.splits import Fold
+from esai_core.errors import EsaiError, InputError, UsageError
+from esai_core.splits import Fold, drop_overlap
 from esai_s2s import S2sConfig, assert_no_leak, fit_categories
 from esai_s2s.crossval import guard
 from esai_s2s.fitting import Plan, fit, make_blocks, make_folds
 from esai_s2s.methods.raw import member_counts
 from esai_s2s.predictors import debiased_spread, ensemble_mean
 from esai_s2s.sample import Sample
-from esai_s2s.windows import daily_windows
+from esai_s2s.windows import daily_windows, lagged_means, valid_days
 
 Make = Callable[..., Sample]
 
@@ -166,3 +166,30 @@ def test_the_last_days_of_the_year_have_edges_although_week_53_is_rare() -> None
     early = weekly.take(np.flatnonzero(starts < np.datetime64("2004-12-01")))
     categories = fit_categories(early, group="week", window=1)
     assert not np.isnan(categories.codes(weekly)).any()
+
+
+def test_weeks_that_are_only_before_held_out_seasons_borrow_the_edges_of_their_neighbours() -> None:
+    """Every other season is held out: late November, whose truth reaches into it, is in no training case."""
+    starts = (np.datetime64("2000-01-06") + 7 * np.arange(8 * 52)).astype("datetime64[ns]")
+    values = np.random.default_rng(0).normal(size=(len(starts), 1))
+    weekly = Sample("x", "28d", "normal", starts, valid_days(starts, 28, 41), values)
+    blocks = make_blocks(starts, _config())
+    held = np.isin(blocks, np.unique(blocks)[1::2])
+    fold = drop_overlap(Fold(np.flatnonzero(~held), np.flatnonzero(held)), weekly.valid)
+    week = (starts.astype("datetime64[D]") - starts.astype("datetime64[Y]")).astype(int) // 7 + 1
+    assert 48 not in week[fold.train]
+    categories = fit_categories(weekly.take(fold.train), group="week", window=2)
+    assert not np.isnan(categories.codes(weekly)).any()
+    far = weekly.take(np.flatnonzero(week < 30))
+    with pytest.raises(InputError, match="nothing was fitted for group"):
+        fit_categories(far, group="week", window=2).codes(weekly)
+
+
+def test_nothing_observed_on_or_after_the_start_is_a_predictor() -> None:
+    days = (np.datetime64("2000-01-01") + np.arange(120)).astype("datetime64[ns]")
+    series = xr.DataArray(np.arange(120.0), dims="time", coords={"time": days})
+    starts = days[[40, 60]]
+    known = lagged_means(series, starts)
+    np.testing.assert_allclose(known.isel(lag=0), [36, 56])  # the seven days before
+    changed = series.where(series["time"] < starts[0], -999.0)
+    np.testing.assert_array_equal(lagged_means(changed, starts).isel(start=0), known.isel(start=0))

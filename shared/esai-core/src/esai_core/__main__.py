@@ -1,4 +1,4 @@
-"""The command of the core: ``esai-core slurm`` writes batch scripts for the packages' commands."""
+"""The command of the core: tasks on any gridded series, and batch scripts for the packages' commands."""
 
 from __future__ import annotations
 
@@ -8,18 +8,28 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from esai_core import cli
 from esai_core.errors import EsaiError
+from esai_core.job import load_ref
 from esai_core.slurm import MACHINES, batch_script
 
 __all__ = ["main"]
 
+TASKS = {
+    "gapfill": "esai_core.tasks.gapfill.job:GAPFILL",
+    "nextframe": "esai_core.tasks.nextframe.job:NEXTFRAME",
+}
+"""Jobs with the verbs that every package has: ``esai-core gapfill run CONFIG --out DIR``."""
+
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="esai-core", description="Tools around the commands of the packages."
+        prog="esai-core", description="Tasks on any gridded series, and tools around the packages' commands."
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('esai-core')}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for name, ref in TASKS.items():  # `main` hands their words to the command line of jobs
+        verbs.add_parser(name, help=load_ref(ref).summary, add_help=False)
     slurm = verbs.add_parser(
         "slurm",
         help="write a batch script that trains on several nodes",
@@ -45,8 +55,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words and words[0] in TASKS:
+        return cli.main({name: load_ref(ref) for name, ref in TASKS.items()}, words)
     try:
-        options = vars(_parser().parse_args(argv))
+        options = vars(_parser().parse_args(words))
     except SystemExit as stop:  # --help, --version, or argparse's own complaint
         return int(stop.code or 0)
     try:

@@ -18,7 +18,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
-from esai_core import logs
+from esai_core import cluster, logs
 from esai_core.errors import EsaiError, UsageError, from_os_error, nearest
 from esai_core.job import STEPS, Job, Verb, load_ref
 
@@ -59,7 +59,7 @@ _OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "workers": (("--workers",), {"metavar": "N", "type": int, "help": "number of local worker processes"}),
     "cluster": (
         ("--cluster",),
-        {"metavar": "local:N|tcp://...", "help": "dask cluster for the work over cells"},
+        {"metavar": "local:N|tcp://...|slurm:N", "help": "dask cluster for the work over cells"},
     ),
 }
 
@@ -212,6 +212,8 @@ def _merge_levels(args: argparse.Namespace) -> None:
     args.overwrite, args.resume = bool(args.overwrite), bool(args.resume)
     if args.workers is not None and args.workers < 1:
         raise UsageError(f"--workers {args.workers}", remedy="give a number from 1 on")
+    if args.cluster is not None:
+        cluster.parse(args.cluster)
 
 
 def main(jobs: Job | Mapping[str, Job], argv: Sequence[str] | None = None) -> int:

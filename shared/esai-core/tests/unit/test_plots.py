@@ -125,6 +125,15 @@ def test_reliability_leaves_out_empty_bins() -> None:
     np.testing.assert_allclose(line.get_xdata(), [0.1, 0.9])
 
 
+def test_reliability_draws_intervals_of_the_bins_that_have_cases() -> None:
+    curve = ([0.1, 0.5, 0.9], [0.2, np.nan, 0.8], [5, 0, 7])
+    ends = ([0.1, np.nan, 0.7], [0.3, np.nan, 0.9])
+    figure = plots.reliability_diagram({"a": curve, "b": curve}, intervals={"a": ends})
+    (bars,) = figure.axes[0].collections
+    found = [segment.tolist() for segment in bars.get_segments()]
+    assert found == [[[0.1, 0.1], [0.1, 0.3]], [[0.9, 0.7], [0.9, 0.9]]]
+
+
 def test_scatter_leaves_out_pairs_with_nan() -> None:
     line = plots.scatter([1, 2, np.nan], [1, np.nan, 3]).axes[0].lines[0]
     assert list(line.get_xdata()) == [1]

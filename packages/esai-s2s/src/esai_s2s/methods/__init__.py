@@ -13,7 +13,7 @@ __getattr__, __dir__, __all__ = attach(
         "Forest": "trees",
         "Logistic": "logistic",
         "Raw": "raw",
-        "Settings": "registry",
+        "Settings": "settings",
         "simplex_weights": "stacking",
     },
 )

@@ -15,9 +15,14 @@ from esai_s2s.methods.settings import Settings
 from esai_s2s.predictors import Predictors, Seasonal, fit_predictors, fit_seasonal
 from esai_s2s.sample import Categories, Sample
 
-__all__ = ["Emos"]
+__all__ = ["Emos", "power_of"]
 
 ITERATIONS = 60
+
+
+def power_of(kind: str) -> str:
+    """Return what members are changed by before averaging."""
+    return "cbrt" if kind == "precipitation" else "none"
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +51,7 @@ class Emos:
         """Fit training cases, per cell."""
         from esai_s2s.methods.emos_kernel import fit_cells
 
-        power = "cbrt" if train.kind == "precipitation" else "none"
+        power = power_of(train.kind)
         predictors = fit_predictors(train, ("mean", "spread"), power=power, cycle=settings.cycle)
         observed = _changed(train.observed, power)
         truth = fit_seasonal(observed, train.angle, cycle=settings.cycle)

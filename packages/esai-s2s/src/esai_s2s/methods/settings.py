@@ -24,6 +24,7 @@ class Settings:
     power: str = "none"
     cycle: bool = True
     logistic_c: float = 1.0
+    logistic_window: int = 0
     trees: int = 200
     leaf: int = 20
     rounds: int = 80

@@ -343,21 +343,7 @@ def solve_quadratic(gram, l1, l2, z, gradient, m, tolerance, work, right, rhs, d
         if attempt < 3:
             for _ in range(2):
                 for j in range(m):
-                    curvature = gram[j, j] + l2[j]
-                    if curvature <= 0.0:
-                        continue
-                    target = curvature * z[j] + gradient[j]
-                    new = 0.0
-                    if target > l1[j] * (1.0 + 1e-12):
-                        new = (target - l1[j]) / curvature
-                    elif target < -l1[j] * (1.0 + 1e-12):
-                        new = (target + l1[j]) / curvature
-                    move = new - z[j]
-                    if move != 0.0:
-                        z[j] = new
-                        for i in range(m):
-                            gradient[i] -= move * gram[j, i]
-                        gradient[j] -= l2[j] * move
+                    _descend(gram, l1, l2, z, gradient, m, j)
         else:
             _descend(gram, l1, l2, z, gradient, m, at)
         _polish(gram, l1, l2, z, gradient, m, work, right, rhs, diagonal, support)

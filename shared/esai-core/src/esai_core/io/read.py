@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -252,12 +253,31 @@ def _open_zarr(path: Path) -> xr.Dataset:
         raise UsageError(
             "Zarr is not installed", where=str(path), remedy="pip install esai-core[zarr]"
         ) from error
+    _refuse_pickles(path)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*[Cc]onsolidated")
             return xr.open_zarr(path, chunks=None, decode_timedelta=False)
     except (zarr.errors.BaseZarrError, KeyError, ValueError, *READ_ERRORS) as error:
         raise _damaged(path, error) from error
+
+
+def _refuse_pickles(path: Path) -> None:
+    """Refuse a store of Zarr 2 with pickled chunks: reading them could run any code (older numcodecs do)."""
+
+    def pickled(value: Any) -> bool:
+        if isinstance(value, dict):
+            return value.get("id") == "pickle" or any(map(pickled, value.values()))
+        return isinstance(value, list) and any(map(pickled, value))
+
+    for file in (path / ".zmetadata", path / ".zarray", *path.glob("*/.zarray")):
+        with contextlib.suppress(OSError, ValueError):  # absent or damaged: reading it says so
+            if pickled(json.loads(file.read_text(encoding="utf-8"))):
+                raise InputError(
+                    "the store holds pickled chunks, which could run code",
+                    where=str(file),
+                    remedy="write it again with numbers and dates",
+                )
 
 
 def _damaged(path: PathLike, error: BaseException, variable: str | None = None) -> InputError:

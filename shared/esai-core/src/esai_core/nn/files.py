@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import warnings
-from pathlib import Path
+import zipfile
+from pathlib import Path, PurePosixPath
 
 from esai_core.errors import InputError, UsageError
 from esai_core.io.atomic import atomic_path
-from esai_core.nn import backbones, blocks, discriminators, layers, members, recurrent
+from esai_core.nn import (
+    backbones,
+    blocks,
+    conservation,
+    discriminators,
+    inpainting,
+    layers,
+    members,
+    recurrent,
+)
 from esai_core.nn._keras import keras
 
 __all__ = ["load", "save"]
@@ -15,7 +25,9 @@ __all__ = ["load", "save"]
 _LAYERS = (
     backbones,
     blocks,
+    conservation,
     discriminators,
+    inpainting,
     layers,
     members,
     recurrent,
@@ -68,6 +80,14 @@ def load(path: str | Path) -> keras.Model:
     path = Path(path)
     if not path.is_file():
         raise InputError("no such model", where=path)
+    if path.suffix != ".keras" or not zipfile.is_zipfile(path):  # older formats know no safe mode
+        raise InputError("not a .keras file", where=path, remedy="give a file that esai_core.nn.save wrote")
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+                raise InputError(
+                    f"{name} leads out of the archive", where=path, remedy="do not use this file"
+                )
     try:
         return keras.saving.load_model(path, safe_mode=True, compile=False)
     except (ValueError, KeyError, OSError, TypeError) as error:

@@ -8,6 +8,8 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "Report": "builder",
+        "add_drivers": "trust",
+        "add_intervals": "trust",
         "key_message": "scores",
         "plots": "plots",
         "score_rows": "scores",

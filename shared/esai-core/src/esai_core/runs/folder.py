@@ -367,7 +367,7 @@ class RunFolder:
     def _forget(self, steps: Sequence[str]) -> None:
         for name, entry in list(self.record["outputs"].items()):
             if entry["step"] in steps:
-                notes.clear(self.partial / name)
+                notes.clear(self._inside(name))  # the name may come from a manifest of anyone's
                 del self.record["outputs"][name]
         for entry in self.record["steps"]:
             for stage in entry["stages"] if entry["step"] in steps else ():

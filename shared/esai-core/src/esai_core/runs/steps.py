@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from esai_core.cluster import connect
 from esai_core.config import Config, dump_toml, input_paths, load_config, missing_path
-from esai_core.errors import UsageError
+from esai_core.errors import InputError, UsageError
 from esai_core.job import Job
+from esai_core.runs.digests import digest_file
 from esai_core.runs.folder import RunFolder
 
 __all__ = ["complete", "execute", "run_step", "seed_of"]
@@ -47,7 +50,7 @@ def execute(
     workers : int, optional
         As ``--workers``.
     cluster : str, optional
-        As ``--cluster``.
+        As ``--cluster``: what the steps compute from dask arrays runs there.
     options : mapping, optional
         Arguments of an extra verb.
     command : sequence of str
@@ -71,11 +74,12 @@ def execute(
         text = dump_toml(config)
         _same_config(run, text)
         _record_inputs(run, config, required=True)
-        for name in names:
-            if name in run.done:
-                log.info("%s: done before", name)
-                continue
-            run_step(run, job, name, config, text, options)
+        with connect(cluster):
+            for name in names:
+                if name in run.done:
+                    log.info("%s: done before", name)
+                    continue
+                run_step(run, job, name, config, text, options)
     return run.folder
 
 
@@ -122,6 +126,8 @@ def complete(
     ------
     UsageError
         If `target` is no run folder of this job or an earlier step is missing.
+    InputError
+        If a file under ``model/`` is not the one that the run made.
     """
     with RunFolder.extend(target, out=out, overwrite=overwrite) as run:
         if run.record["package"] != job.distribution:
@@ -135,12 +141,30 @@ def complete(
                 raise UsageError(
                     f"{step} needs the step {needed}", where=target, remedy=f"run `{job.name} {needed}` first"
                 )
+        _same_models(run)
         if config is None:
             config = load_config(target, job.load_config_class(), overrides=overrides)
         run.workers, run.cluster = workers, cluster
         _record_inputs(run, config, required=False)
-        run_step(run, job, step, config, dump_toml(config), options)
+        with connect(cluster):
+            run_step(run, job, step, config, dump_toml(config), options)
     return run.folder
+
+
+def _same_models(run: RunFolder) -> None:
+    """Refuse model files that the run did not make: of another run or package, damaged, planted."""
+    for name, entry in run.record["outputs"].items():
+        if not name.startswith("model/") or entry["sha256"] is None:
+            continue
+        found = None
+        with contextlib.suppress(InputError):  # not even what its name says
+            found = digest_file(run.find(name))
+        if found != entry["sha256"]:
+            raise InputError(
+                "this model file is not the one that the run made",
+                where=run.folder / name,
+                remedy="bring the original back, or train again",
+            )
 
 
 def needs(job: Job, step: str) -> list[str]:

@@ -143,8 +143,20 @@ def copy_tree(source: Path, target: Path, *, link: bool) -> None:
     link : bool
         Make hard links where the file system has them. A linked file is shared with `source`: replace it,
         never write into it (`RunFolder.path` sees to that).
+
+    Raises
+    ------
+    UsageError
+        If there is a symbolic link in `source`.
     """
-    for folder, _, names in os.walk(source):
+    for folder, folders, names in os.walk(source):
+        for name in (*folders, *names):
+            if Path(folder, name).is_symlink():  # what is written through it would land elsewhere
+                raise UsageError(
+                    "the run folder holds a link",
+                    where=Path(folder, name),
+                    remedy="put the file itself there, or do not use this folder",
+                )
         here = target / Path(folder).relative_to(source)
         here.mkdir(parents=True, exist_ok=True)
         for name in names:

@@ -21,6 +21,7 @@ def reliability_diagram(
     base_rate: float | None = None,
     title: str = "",
     highlight: str | None = None,
+    intervals: Mapping[str, tuple[Any, Any]] | None = None,
 ) -> Figure:
     """Draw observed frequency against forecast probability, with the counts below.
 
@@ -34,6 +35,8 @@ def reliability_diagram(
         Of the plot.
     highlight : str, optional
         The curve to stand out.
+    intervals : mapping of str to (array, array), optional
+        Name to the lower and upper end of the interval of the observed frequency, each of shape (bins,).
 
     Returns
     -------
@@ -51,6 +54,9 @@ def reliability_diagram(
         p, o, n = (np.asarray(part, dtype="float64") for part in (forecast, observed, count))
         some = (n > 0) & np.isfinite(p) & np.isfinite(o)
         upper.plot(p[some], o[some], label=name, **styles[name])
+        if intervals and name in intervals:
+            low, high = (np.asarray(end, dtype="float64")[some] for end in intervals[name])
+            upper.vlines(p[some], low, high, color=styles[name]["color"], linewidth=1, alpha=0.6)
         lower.plot(p[some], n[some], **{**styles[name], "linewidth": 1.3, "markersize": 3})
     upper.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), ylabel="observed frequency", title=title)
     lower.set(yscale="log", ylabel="cases", xlabel="forecast probability")

@@ -1,0 +1,158 @@
+"""Training: the network, its threshold, and the baseline without context."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esai_wwtp.chips import IGNORE, Chips, ChipSource
+from esai_wwtp.config import WwtpConfig
+from esai_wwtp.network import Card, build, sigmoid
+from esai_wwtp.splitting import Parts
+
+__all__ = ["Gaussian", "best_threshold", "fit_network"]
+
+log = logging.getLogger(__name__)
+
+
+def fit_network(
+    chips: Chips,
+    split: Parts,
+    config: WwtpConfig,
+    *,
+    folder: Path,
+    checkpoints: Path,
+    resume: bool = False,
+    workers: int | None = None,
+) -> list[dict[str, float]]:
+    """Train the U-Net on the training part; validation chooses the epoch and the threshold.
+
+    Parameters
+    ----------
+    chips : Chips
+    split : Parts
+        The test part is not looked at.
+    config : WwtpConfig
+        Its tables ``[model]`` and ``[train]``.
+    folder : Path
+        Where ``network.keras``, ``network.onnx`` and ``network.json`` are written.
+    checkpoints : Path
+        For the training.
+    resume : bool
+        Go on from them.
+    workers : int, optional
+        Worker processes.
+
+    Returns
+    -------
+    list of dict
+        History, epoch by epoch.
+    """
+    from esai_core.nn import export_onnx, make_loss, receptive_field, save
+    from esai_core.training import fit, predict
+
+    part = chips.take(split.train)
+    mean, spread = part.moments()
+    prevalence = part.prevalence
+    width, depth = config.model.width, config.model.depth
+    options = {"dice": 0.5} if config.model.loss == "bce_dice" else {}
+    held = chips.take(split.validate)
+    target = np.where(held.target == IGNORE, np.nan, held.target).astype("float32")[..., None]
+    found = fit(
+        lambda: build(mean=mean, spread=spread, prevalence=prevalence, width=width, depth=depth),
+        ChipSource(part, config.train),
+        (held.reflectance(), target),
+        loss=make_loss(config.model.loss, **options),
+        config=config.train,
+        folder=checkpoints,
+        resume=resume,
+        workers=workers,
+    )
+    model = found.model
+    probability = sigmoid(predict(model, held.reflectance(), batch_size=8)[..., 0])
+    field = receptive_field(model)
+    card = Card(
+        bands=list(chips.bands),
+        mean=mean.tolist(),
+        spread=spread.tolist(),
+        halo=field.halo,
+        alignment=field.alignment,
+        threshold=best_threshold(probability, held.target),
+        prevalence=prevalence,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    save(model, folder / "network.keras")
+    export_onnx(model, folder / "network.onnx")
+    card.save(folder / "network.json")
+    shutil.rmtree(checkpoints, ignore_errors=True)
+    return found.rows
+
+
+def best_threshold(probability: NDArray, target: NDArray[np.uint8]) -> float:
+    """Give the threshold with the best IoU, of 0.05, 0.06 ... 0.95; ties go to the one nearest 0.5.
+
+    Parameters
+    ----------
+    probability : array
+    target : array
+        0, 1 or `IGNORE`; same shape.
+    """
+    counted = target != IGNORE
+    p, y = probability[counted], target[counted] == 1
+    edges = np.arange(5, 96) / 100.0
+    level = np.searchsorted(edges, p, side="right")  # above so many thresholds, or at them
+    hits = np.bincount(level[y], minlength=len(edges) + 1)[::-1].cumsum()[::-1][1:]
+    said = np.bincount(level, minlength=len(edges) + 1)[::-1].cumsum()[::-1][1:]
+    iou = hits / np.maximum(said + y.sum() - hits, 1)
+    if not hits.any():
+        log.warning("no threshold finds anything in the validation examples; 0.5 is used")
+        return 0.5
+    best = np.flatnonzero(iou >= iou.max() - 1e-12)
+    return float(edges[best[np.argmin(np.abs(edges[best] - 0.5))]])
+
+
+class Gaussian:
+    r"""The maximum-likelihood classifier: each pixel alone, one normal distribution per class.
+
+    .. math:: \log\frac{P(1|x)}{P(0|x)}
+              = \log\frac{\pi}{1-\pi} + \log N(x; \mu_1, \Sigma_1) - \log N(x; \mu_0, \Sigma_0)
+
+    (Richards, 2013, Remote Sensing Digital Image Analysis, chapter 8.) It knows colours and no shapes: what
+    the network adds to it is context.
+    """
+
+    def __init__(self, parameters: dict[str, Any]) -> None:
+        self.parameters = parameters
+
+    @classmethod
+    def fit(cls, chips: Chips) -> Gaussian:
+        """Fit both distributions on the pixels of chips (at most a million)."""
+        target = chips.target.ravel()
+        pixels = chips.pixels.reshape(len(target), -1)
+        step = max(1, len(target) // 1_000_000)
+        x = pixels[::step].astype(np.float64) * chips.scale + chips.offset
+        y = target[::step]
+        classes = []
+        for value in (0, 1):
+            own = x[y == value]
+            if len(own) <= x.shape[1]:  # too few pixels for a covariance
+                own = pixels[target == value].astype(np.float64) * chips.scale + chips.offset
+            spread = np.cov(own.T).reshape(x.shape[1], x.shape[1]) + 1e-8 * np.eye(x.shape[1])
+            classes.append({"mean": own.mean(0).tolist(), "covariance": spread.tolist()})
+        return cls({"prevalence": chips.prevalence, "classes": classes})
+
+    def predict(self, reflectance: NDArray) -> NDArray[np.float32]:
+        """Give probabilities ``(...)`` of reflectance ``(..., band)``."""
+        prior = self.parameters["prevalence"]
+        logits = np.full(reflectance.shape[:-1], np.log(prior / (1 - prior)))
+        for sign, one in zip((-1.0, 1.0), self.parameters["classes"], strict=True):
+            covariance = np.asarray(one["covariance"])
+            away = reflectance.astype(np.float64) - np.asarray(one["mean"])
+            distance = np.einsum("...i,ij,...j->...", away, np.linalg.inv(covariance), away)
+            logits -= sign * 0.5 * (distance + np.linalg.slogdet(covariance)[1])
+        return sigmoid(np.clip(logits, -60, 60))

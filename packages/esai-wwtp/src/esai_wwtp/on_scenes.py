@@ -1,0 +1,203 @@
+"""The steps on scenes: chips out of them, a network, exact inference, plants, and their scores."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from esai_core.errors import InputError, UsageError
+from esai_core.runs import RunFolder, read_metrics
+from esai_wwtp.capacity import CapacityModel
+from esai_wwtp.catalogue import catalogue
+from esai_wwtp.config import WwtpConfig
+from esai_wwtp.decoding import decode_once
+from esai_wwtp.fitting import Gaussian, fit_network
+from esai_wwtp.labels import Labels, read_labels
+from esai_wwtp.network import Card, load_card, load_runner
+from esai_wwtp.opening import open_scene
+from esai_wwtp.plants import drop_duplicates, find_pieces, outline_labels, outline_plants
+from esai_wwtp.rasters import NO_DATA, cog_writer, said
+from esai_wwtp.sampling import sample_chips
+from esai_wwtp.scenes import Scene
+from esai_wwtp.splitting import split_chips, write_split
+from esai_wwtp.tiling import infer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["evaluate", "open_scenes", "predict", "report", "train"]
+
+log = logging.getLogger(__name__)
+
+
+def open_scenes(
+    config: WwtpConfig, *, new: bool, decoded: Path | None = None
+) -> tuple[list[Scene], Labels | None]:
+    """Open the scenes of a config, and the labels.
+
+    Parameters
+    ----------
+    config : WwtpConfig
+    new : bool
+        Those to predict (``data.test_scenes``, or all where there are none), else those to train on.
+    decoded : Path, optional
+        Folder for JPEG 2000 bands, decoded once.
+    """
+    data = config.data
+    if data.synthetic is not None and not (new and data.test_scenes):
+        from esai_wwtp.toys import open_toys
+
+        return open_toys(data.synthetic, new=new)
+    paths = data.test_scenes if new and data.test_scenes else data.scenes
+    scenes = [open_scene(path, bands=data.bands, offset=data.offset, units=data.units) for path in paths]
+    for scene in scenes:
+        scene.check()
+    if decoded is not None:
+        scenes = [decode_once(scene, decoded) for scene in scenes]
+    labels = read_labels(data.labels, radius=data.point_radius_m) if data.labels else None
+    return scenes, labels
+
+
+def train(config: WwtpConfig, run: RunFolder) -> None:
+    """Draw chips, split, fit the network and the baseline."""
+    with run.stage("chips"):
+        scenes, labels = open_scenes(config, new=False, decoded=run.checkpoints / "decoded")
+        if labels is None:
+            raise UsageError("no labels to learn from", where="data.labels", remedy="give polygons of plants")
+        chips = sample_chips(
+            scenes,
+            labels,
+            side=config.train.chip,
+            per_scene=config.train.per_scene,
+            seed=config.train.seed,
+            clouds=config.data.clouds,
+        )
+    has_others = bool(config.data.test_scenes or config.data.synthetic)
+    split = split_chips(chips, config.split, test_elsewhere=has_others)
+    write_split(chips, split, run.path("split.csv"))
+    with run.stage("fit"):
+        rows = fit_network(
+            chips,
+            split,
+            config,
+            folder=run.path("model/network.keras").parent,
+            checkpoints=run.checkpoints / "network",
+            resume=run.resume,
+            workers=run.workers,
+        )
+    for row in rows:
+        run.add_history(row)
+    if config.capacity is not None:
+        with run.stage("capacity"):
+            model = fit_capacity(scenes, labels, config)
+            model.save(run.path("model/capacity.json").parent)
+    gaussian = Gaussian.fit(chips.take(split.train))
+    run.path("model/maximum_likelihood.json").write_text(json.dumps(gaussian.parameters, indent=1) + "\n")
+    run.varies("history.csv", "model/*")
+
+
+def fit_capacity(scenes: list[Scene], labels: Labels, config: WwtpConfig) -> CapacityModel:
+    """Fit the load on the labelled outlines of the training scenes."""
+    import pandas as pd
+
+    if config.capacity is None:
+        raise ValueError("called for a config without [capacity]")
+    tables = []
+    for scene in scenes:
+        truth = labels.on(scene)
+        tables.append(outline_labels(truth, crs=config.objects.crs, clouds=config.data.clouds))
+    plants = pd.concat(tables, ignore_index=True)
+    middle = plants.geometry.centroid.to_crs(4326)
+    return CapacityModel.fit(
+        plants,
+        latitude=middle.y.to_numpy(),
+        longitude=middle.x.to_numpy(),
+        block_km=config.capacity.block_km,
+        seed=config.train.seed,
+    )
+
+
+def predict(config: WwtpConfig, run: RunFolder) -> None:
+    """Write ``probability/SCENE.tif``, ``plants.gpkg``, ``plants.parquet`` and ``scenes.parquet``."""
+    import pandas as pd
+
+    from esai_wwtp.vectors import write_vectors
+
+    folder = run.find("model/network.json").parent
+    card = load_card(folder / "network.json")
+    runner = load_runner(folder, runtime=config.model.runtime, threads=config.tiling.threads)
+    scenes, _ = open_scenes(config, new=True, decoded=run.checkpoints / "decoded")
+    found, seen = [], False
+    for scene in scenes:
+        path = run.path(f"probability/{scene.name}.tif")
+        with run.stage("inference"):
+            stored = write_probability(scene, runner, card, config, path)
+        seen = seen or bool((stored != NO_DATA).any())
+        with run.stage("plants"):
+            pieces = find_pieces(
+                said(stored, config.objects.threshold or card.threshold),
+                close=config.objects.close_pixels,
+                min_pixels=config.objects.min_pixels,
+            )
+            found.append(
+                outline_plants(pieces, stored, scene, crs=config.objects.crs, clouds=config.data.clouds)
+            )
+    if not seen:
+        raise InputError(
+            "no pixel is free of clouds",
+            where=", ".join(scene.name for scene in scenes),
+            remedy="choose other dates, or set data.clouds = false to ignore the scene classification",
+        )
+    plants = drop_duplicates(pd.concat(found, ignore_index=True))
+    if run.has("model/capacity.json"):
+        plants = CapacityModel.load(folder).predict(plants)
+    log.info("%d plants in %d scenes", len(plants), len(scenes))
+    write_vectors(catalogue(scenes, clouds=config.data.clouds), run.path("scenes.parquet"))
+    write_vectors(plants, run.path("plants.gpkg"))
+    write_vectors(plants, run.path("plants.parquet"))
+    run.varies("plants.gpkg")  # GeoPackage holds the time of writing
+
+
+def write_probability(scene: Scene, runner: Any, card: Card, config: WwtpConfig, path: Path) -> np.ndarray:
+    """Infer a scene and write its probabilities; they are given back as the file holds them."""
+    import rasterio
+
+    tags = {"threshold": card.threshold, "bands": ",".join(card.bands), "sensed": scene.sensed}
+    seen = False
+    with cog_writer(path, shape=scene.shape, crs=scene.crs, transform=scene.transform, tags=tags) as write:
+        windows = infer(
+            scene,
+            runner,
+            card,
+            size=config.tiling.size,
+            clouds=config.data.clouds,
+            skip_sea=config.tiling.skip_sea,
+        )
+        for window, probability in windows:
+            values = np.full(window.shape, np.nan, np.float32) if probability is None else probability
+            seen = seen or probability is not None
+            write(values, window.top, window.left)
+    if not seen:
+        log.warning("%s: no pixel is free of clouds, nothing was classified", scene.name)
+    with rasterio.open(path) as file:
+        return file.read(1)
+
+
+def evaluate(config: WwtpConfig, run: RunFolder) -> None:
+    """Score network and baseline on the scenes that were predicted."""
+    from esai_wwtp.scene_scoring import score_scenes
+
+    scenes, labels = open_scenes(config, new=True, decoded=run.checkpoints / "decoded")
+    metrics = score_scenes(scenes, labels, config, run)
+    run.write_metrics(metrics)
+
+
+def report(config: WwtpConfig, run: RunFolder) -> None:
+    """Draw and tell."""
+    from esai_wwtp.scene_report import write_report
+
+    scenes, labels = open_scenes(config, new=True)
+    write_report(scenes, labels, read_metrics(run.find("metrics.json").parent), config, run)

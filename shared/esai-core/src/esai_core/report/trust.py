@@ -1,0 +1,158 @@
+"""Two sections that every report has: how sure it is, and what drives it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from esai_core.errors import UsageError
+from esai_core.report import plots
+
+if TYPE_CHECKING:
+    from esai_core.explain import Attribution
+    from esai_core.explain.sanity import RandomisationCheck
+    from esai_core.report.builder import Report
+
+__all__ = ["add_drivers", "add_intervals"]
+
+
+def add_intervals(
+    report: Report,
+    scores: Mapping[str, Mapping[str, float]],
+    *,
+    coverage: float = 0.9,
+    units: str = "",
+    text: str = "",
+    tolerance: float = 0.05,
+) -> Report:
+    """Add the section "How sure is it": coverage and sharpness of the intervals.
+
+    Parameters
+    ----------
+    report : Report
+        Given back, so that calls can be chained.
+    scores : mapping of str to mapping
+        Name of the part (all, a lead, a region) to what `esai_core.uncertainty.interval_scores` gave.
+    coverage : float
+        What the intervals claim.
+    units : str
+        Of the width.
+    text : str
+        Markdown: how they were calibrated, on which cases.
+    tolerance : float
+        Parts whose coverage is farther than this from the claim are named in a warning.
+    """
+    if not scores:
+        raise UsageError("no intervals to report")
+    report.section(
+        "How sure is it",
+        f"Intervals that should hold {100 * coverage:.0f} % of the truths, scored on cases that neither "
+        f"fitted nor calibrated anything. {text}".strip(),
+    )
+    width = f"mean width ({units})" if units else "mean width"
+    rows = [
+        {
+            "part": name,
+            "coverage": one["coverage"],
+            "5-95 % of it": f"{one['coverage_low']:.3f} to {one['coverage_high']:.3f}"
+            if "coverage_low" in one
+            else None,
+            width: one["width"],
+            "interval score": one["interval_score"],
+            "too low / too high": f"{one['above']:.3f} / {one['below']:.3f}",
+            "cases": int(one["cases"]),
+        }
+        for name, one in scores.items()
+    ]
+    report.table(
+        rows,
+        caption="Coverage should be the claim; among intervals that keep it, the narrower are better. "
+        "*Too low* are the intervals that lie wholly below the truth.",
+    )
+    wrong = [name for name, one in scores.items() if abs(one["coverage"] - coverage) > tolerance]
+    if wrong:
+        report.note(
+            f"Farther than {100 * tolerance:.0f} points from the claim: **{', '.join(wrong)}**. Do not read "
+            "these intervals at their nominal level.",
+            kind="warning",
+        )
+    return report
+
+
+def add_drivers(
+    report: Report,
+    attributions: Sequence[Attribution],
+    *,
+    check: RandomisationCheck | None = None,
+    text: str = "",
+    most: int = 12,
+) -> Report:
+    """Add the section "What drives this": importance of the predictors by one or several methods.
+
+    Parameters
+    ----------
+    report : Report
+        Given back, so that calls can be chained.
+    attributions : sequence of Attribution
+        Of one model; the first is drawn in full, by lead or month too where it has parts.
+    check : RandomisationCheck, optional
+        Its verdict is told, as a warning where it failed.
+    text : str
+        Markdown: of which model, on which cases.
+    most : int
+        Predictors shown.
+    """
+    if not attributions:
+        raise UsageError("no attribution to report")
+    first = attributions[0]
+    report.section("What drives this", text)
+    leading = first.ranking()[:most]
+    for one in attributions:
+        place = {name: i for i, name in enumerate(one.names)}
+        names = one.ranking()[:most]
+        values = {name: float(one.values[place[name]]) for name in names}
+        spread = one.spread
+        intervals = None
+        if spread is not None:
+            intervals = {
+                name: (values[name] - spread[place[name]], values[name] + spread[place[name]])
+                for name in names
+            }
+        low = min([0.0, *(value for value in values.values() if np.isfinite(value))])
+        report.figure(
+            plots.skill_bars(
+                values, intervals=intervals, label=one.units, title=one.method, floor=1.2 * low - 1e-12
+            ),
+            caption=f"{one.method.capitalize()}: {one.units}."
+            + (" Lines show one standard deviation over the repetitions." if intervals else "")
+            + _rest(len(one.names) - len(names)),
+        )
+    if first.by:
+        place = {name: i for i, name in enumerate(first.names)}
+        table = np.array([[part[place[name]] for part in first.by.values()] for name in leading])
+        report.figure(
+            plots.heatmap(table, rows=leading, columns=list(first.by), label=first.units),
+            caption="The same by part of the cases (lead, month or region).",
+        )
+    if len(attributions) > 1:
+        report.table(_ranks(attributions, leading), caption="Rank of each predictor by each method.")
+    if check is not None:
+        report.note(str(check), kind="info" if check.passed else "warning")
+    report.text(
+        "Importance tells what the model uses. Predictors that carry the same information share it, and "
+        "neither need be a cause."
+    )
+    return report
+
+
+def _rest(count: int) -> str:
+    return f" {count} predictors of less importance are not shown." if count > 0 else ""
+
+
+def _ranks(attributions: Sequence[Attribution], names: Sequence[str]) -> list[dict[str, Any]]:
+    ranks = {one.method: {name: i + 1 for i, name in enumerate(one.ranking())} for one in attributions}
+    return [
+        {"predictor": name} | {method: rank.get(name) for method, rank in ranks.items()} for name in names
+    ]

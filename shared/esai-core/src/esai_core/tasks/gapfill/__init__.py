@@ -1,0 +1,1 @@
+"""Fill the gaps of a gridded series: climatology, interpolation in time, EOFs, a U-Net that refines them."""

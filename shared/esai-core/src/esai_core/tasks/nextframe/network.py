@@ -1,0 +1,138 @@
+"""ConvLSTM and residual U-Net that correct the damped anomaly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esai_core.tasks.nextframe.baselines import Damping
+from esai_core.tasks.nextframe.config import NextframeConfig
+
+__all__ = ["examples", "targets", "train_network"]
+
+
+def examples(
+    anomalies: NDArray,
+    land: NDArray[np.bool_],
+    phases: NDArray,
+    starts: NDArray[np.int64],
+    damping: Damping,
+    *,
+    kind: str,
+    window: int,
+) -> dict[str, NDArray[np.float32]]:
+    """Make the inputs of a network from what is known at each start.
+
+    Parameters
+    ----------
+    anomalies : array (time, latitude, longitude)
+        Standardised, 0 where left out.
+    land : array (latitude, longitude) of bool
+        Cells that are left out: a channel tells them.
+    phases : array (time, 2)
+        Cosine and sine of the cycle.
+    starts : array of int
+        Steps to forecast from, at least ``window - 1``.
+    damping : Damping
+        The first guess.
+    kind : {"convlstm", "unet"}
+        Fields on a time axis, or as channels.
+    window : int
+        Past fields.
+
+    Returns
+    -------
+    dict
+        ``fields``, ``condition`` and ``baseline`` of `esai_core.nn.build`.
+    """
+    past = np.stack([anomalies[starts - back] for back in reversed(range(window))], axis=1)
+    sea = np.broadcast_to(~land, past.shape)
+    if kind == "convlstm":
+        fields = np.stack([past, sea], axis=-1)
+    else:
+        fields = np.moveaxis(np.concatenate([past, sea[:, :1]], axis=1), 1, -1)
+    baseline = np.moveaxis(damping.forecast(anomalies, starts), 1, -1)
+    made = {"fields": fields, "condition": phases[starts], "baseline": baseline}
+    return {name: np.ascontiguousarray(part, np.float32) for name, part in made.items()}
+
+
+def targets(
+    anomalies: NDArray, land: NDArray[np.bool_], starts: NDArray[np.int64], leads: Sequence[int]
+) -> NDArray[np.float32]:
+    """Give the truth, ``(start, latitude, longitude, lead)``, NaN where left out."""
+    later = np.stack([anomalies[starts + lead] for lead in leads], axis=-1).astype(np.float32)
+    later[:, land] = np.nan
+    return later
+
+
+def train_network(
+    kind: str,
+    anomalies: NDArray,
+    land: NDArray[np.bool_],
+    phases: NDArray,
+    parts: tuple[NDArray[np.int64], NDArray[np.int64]],
+    damping: Damping,
+    *,
+    weights: NDArray,
+    config: NextframeConfig,
+    folder: Path,
+    resume: bool,
+    workers: int | None,
+) -> Any:
+    """Train one network on the starts of the first part, keeping the weights that serve the second best.
+
+    Parameters
+    ----------
+    kind : {"convlstm", "unet"}
+    anomalies, land, phases, damping
+        As for `examples`.
+    parts : (array, array) of int
+        Starts to train on and to validate by.
+    weights : array (latitude, 1, 1)
+        Of the cells in the loss.
+    config : NextframeConfig
+    folder, resume, workers
+        As of `esai_core.training.fit`.
+
+    Returns
+    -------
+    esai_core.training.History
+        With the model.
+    """
+    from esai_core import nn, training
+
+    network = config.network
+    train, check = (
+        (
+            examples(anomalies, land, phases, starts, damping, kind=kind, window=network.window),
+            targets(anomalies, land, starts, config.leads),
+        )
+        for starts in parts
+    )
+
+    def build() -> Any:
+        options = {
+            "outputs": len(config.leads),
+            "width": network.width,
+            "depth": network.depth,
+            "condition": 2,
+        }
+        if kind == "convlstm":
+            shape = train[0]["fields"].shape[2:]
+            return nn.build("resnet", fields=shape, window=network.window, **options)
+        return nn.build("unet", fields=train[0]["fields"].shape[1:], **options)
+
+    return training.fit(
+        build,
+        train,
+        check,
+        loss=nn.make_loss("mse", weights=weights),
+        config=config.train,
+        folder=folder,
+        resume=resume,
+        workers=workers,
+    )
