@@ -140,7 +140,7 @@ def test_bad_input_is_one_clear_line(valley: Path, tmp_path: Path) -> None:
 
 def test_the_po_valley_keeps_its_skill_at_new_stations(tmp_path: Path) -> None:
     data_path("airquality/no2_tropomi_povalley_2019_2021.parquet")
-    words = sets('no2.methods=["xgboost"]', "no2.rounds=120", "no2.learning_rate=0.1", "no2.threads=1")
+    words = sets('no2.methods=["xgboost"]', "no2.rounds=60", "no2.learning_rate=0.2", "no2.threads=1")
     made = run_cli(main, ["no2", "train", EXAMPLES / "no2_povalley.toml", "--out", tmp_path / "a", *words])
     assert made.code == 0, made.err
     made = run_cli(main, ["no2", "evaluate", tmp_path / "a"])
@@ -161,7 +161,10 @@ def test_leaks_of_the_annual_table_are_refused_and_flagged(tmp_path: Path) -> No
     assert made.code == 3
     for name in ("day_value", "night_value", "ID"):
         assert name in made.error
-    words = sets('no2.methods=["xgboost"]', "no2.rounds=60", "no2.learning_rate=0.2", "no2.threads=1")
+    words = sets(
+        'no2.methods=["xgboost"]', "no2.rounds=25", "no2.learning_rate=0.3", "no2.depth=4", "no2.threads=1"
+    )
+    words += sets("validation.blocks=[1.0]", "validation.ablation=false")
     made = run_cli(main, ["no2", "run", example, "--out", tmp_path / "a", *words])
     assert made.code == 0, made.err
     found = metrics(tmp_path / "a")

@@ -118,13 +118,13 @@ def _parts(folds: list[Fold], rows: int) -> np.ndarray:
 def _notes(
     config: No2Config, observations: Observations, table: pd.DataFrame, folds: Mapping[str, Any], judge: str
 ) -> dict[str, Any]:
-    days = [f"{table['time'].min():%Y-%m-%d}", f"{table['time'].max():%Y-%m-%d}"]
+    days = [f"{day:%Y-%m-%d}" for day in (table["time"].min(), table["time"].max()) if not pd.isna(day)]
     return {
         "judge": judge,
         "folds": {name: len(parts) for name, parts in folds.items()},
         "stations": int(table["station"].nunique()),
         "rows": len(table),
-        "days": days if observations.daily else [],
+        "days": days,
         "leaks": {leak.column: leak.reason for leak in observations.leaks},
         "trusted": {leak.column: leak.reason for leak in observations.trusted},
         "units": config.data.units,

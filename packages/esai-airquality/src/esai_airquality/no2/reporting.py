@@ -209,7 +209,7 @@ def _maps(report: Report, mapped: xr.Dataset, learnt: Learnt, metrics: dict[str,
     report.figure(
         plots.map_panel([("days inside", share.astype(float))], limits=(0, 1), label="share", width=5.2),
         caption=f"How often a cell is within the area of applicability (index up to "
-        f"{learnt.applicability.threshold:.3f}): {100 * float(inside.mean()):.0f} % of all cells and "
+        f"{learnt.applicability.threshold:.3f}): {100 * float(inside.mean()):.1f} % of all cells and "
         f"days. Outside it "
         f"no score and no interval holds.",
     )
