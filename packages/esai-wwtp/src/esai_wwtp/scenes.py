@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -214,6 +215,8 @@ class Scene:
 
 
 def _open_raster(path: Path) -> Any:
+    # GDAL keeps 5 % of the memory of the machine for blocks by default, which is gigabytes on a large one.
+    os.environ.setdefault("GDAL_CACHEMAX", "256")
     import rasterio
     from rasterio.errors import RasterioIOError
 

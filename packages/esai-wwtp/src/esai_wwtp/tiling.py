@@ -45,7 +45,7 @@ def tiles(shape: tuple[int, int], *, size: int, halo: int, alignment: int) -> li
     shape : tuple (rows, columns)
         Of the scene.
     size : int
-        Side of a core, rounded up to the alignment.
+        Largest side of a core, rounded up to the alignment; the cores of a scene are of about equal size.
     halo : int
         Margin; a multiple of the alignment.
     alignment : int
@@ -63,11 +63,11 @@ def tiles(shape: tuple[int, int], *, size: int, halo: int, alignment: int) -> li
     """
     if halo % alignment:
         raise EsaiError(f"a halo of {halo} is no multiple of the alignment {alignment}")
-    side = -(-size // alignment) * alignment
+    height, width = (_balanced(length, size, alignment) for length in shape)
     found = []
-    for top in range(0, shape[0], side):
-        for left in range(0, shape[1], side):
-            core = Window(top, min(top + side, shape[0]), left, min(left + side, shape[1]))
+    for top in range(0, shape[0], height):
+        for left in range(0, shape[1], width):
+            core = Window(top, min(top + height, shape[0]), left, min(left + width, shape[1]))
             outer = Window(
                 max(core.top - halo, 0),
                 min(core.bottom + halo, shape[0]),
@@ -78,6 +78,13 @@ def tiles(shape: tuple[int, int], *, size: int, halo: int, alignment: int) -> li
             assert outer.left % alignment == 0
             found.append(Tile(core, outer))
     return found
+
+
+def _balanced(length: int, size: int, alignment: int) -> int:
+    """Give the side of cores of about equal size, so that none is a sliver with wide margins."""
+    side = -(-size // alignment) * alignment
+    count = max(1, -(-length // side))
+    return -(-length // (count * alignment)) * alignment
 
 
 def infer(
