@@ -133,7 +133,7 @@ def table(header: Sequence[str], lines: Sequence[Sequence[str]], widths: str) ->
 
 def literal(text: str) -> str:
     """Set a text as code, cut where it is long."""
-    short = text if len(text) <= 90 else f"{text[:87]}..."
+    short = text if len(text) <= 60 else f"{text[:57]}..."
     return f"``{' '.join(short.split())}``" if short else ""
 
 
@@ -158,10 +158,10 @@ def config_page(package: repo.Package, module: griffe.Module, shared: Sections) 
     for root in roots:
         text += titled(root.path, "-")
         lines = [
-            (literal(key), literal(kind), literal(default), meaning)
+            (literal(key), literal(default), f"{literal(kind)} {meaning}")
             for key, kind, default, meaning in rows(root, known)
         ]
-        text += table(("key", "type", "default", "meaning"), lines, "24 20 16 40")
+        text += table(("key", "default", "type and meaning"), lines, "26 18 56")
     return text
 
 
