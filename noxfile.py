@@ -253,6 +253,19 @@ def demo(session: nox.Session, package: str) -> None:
     session.run(package, *verb, "--out", str(RUNS / f"demo-{package}"), "--overwrite", env=QUIET)
 
 
+@nox.session(reuse_venv=True, requires=["build"])
+@EACH
+def tutorials(session: nox.Session, package: str) -> None:
+    """Follow the README and pages of one package word for word; run the examples in its docstrings."""
+    found = install_package(session, package, "pytest", tests=False)
+    session.run("python", "ci/check_commands.py", package, env=QUIET)
+    with tempfile.TemporaryDirectory() as scratch, session.chdir(scratch):
+        shown = ["-c", str(ROOT / "pyproject.toml"), "-p", "no:cacheprovider", "--import-mode=prepend"]
+        command = ["pytest", *shown, "--doctest-modules", "--doctest-continue-on-failure", "--pyargs"]
+        # 5: there is none. Modules of extras that are not installed are passed over.
+        session.run(*command, "--doctest-ignore-import-errors", found.module, env=QUIET, success_codes=[0, 5])
+
+
 @nox.session(reuse_venv=True)
 def fragments(session: nox.Session) -> None:
     """Check that a change which users can notice comes with a line for the changelog (-- --base COMMIT)."""
@@ -295,6 +308,15 @@ def release_check(session: nox.Session) -> None:
     """Rehearse the release of every package against an index on this machine."""
     install_tools(session, "release")
     session.run("python", "ci/release_check.py", *session.posargs)
+
+
+@nox.session(reuse_venv=True)
+def audit(session: nox.Session) -> None:
+    """Look the pinned dependencies up among known weaknesses; needs the index's JSON pages."""
+    install_tools(session, "audit")
+    for package in repo.packages():
+        listed = ["--requirement", str(package.constraints), "--no-deps", "--disable-pip", "--strict"]
+        session.run("pip-audit", *listed)
 
 
 @nox.session(reuse_venv=True)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 import tempfile
 import time
@@ -19,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "tools")]
+import attacks
 import check_dist
 import core_compat
 import installing
@@ -130,6 +132,9 @@ def install_all(
         if package.name != repo.CORE:
             verb = package.metadata.get("tool", {}).get("esai", {}).get("demo", ["demo"])
             row["demo_s"] = installing.demo(place, package.name, verb, scratch / f"demo-{package.name}")
+            target = attacks.Target(place, package.name, verb[:-1], scratch / f"demo-{package.name}")
+            for tried, held, evidence in attacks.attempts(target):
+                steps.hold(held, f"{package.name}: {tried}", evidence)
         bill = installing.bill_of_materials(place, scratch / f"{package.name}.cdx.json")
         steps.hold(set(found) <= bill | {"pip"}, f"{package.name}: {len(bill)} components in its SBOM", found)
         steps.hold(
@@ -198,6 +203,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             upgrade_core(index, tree, out, scratch, [row["package"] for row in rows], steps)
         for bill in scratch.glob("*.cdx.json"):
             bill.replace(results / bill.name)
+        for report in scratch.glob("demo-*/report.html"):
+            shutil.copyfile(report, results / f"{report.parent.name}.html")
     (results / "footprint.json").write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
     if options.table:
         options.table.write_text(installing.page(rows), "utf-8")

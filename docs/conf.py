@@ -8,6 +8,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "tools")]
 
+import configuration
 import reference
 import repo
 
@@ -29,4 +30,6 @@ suppress_warnings = [
 ]  # classes of one name in two packages (State, Plan): either link is right enough
 toc_object_entries_show_parents = "hide"
 
-reference.write(HERE / "reference" / "generated", repo.packages())
+packages = repo.packages()
+reference.write(HERE / "reference" / "generated", packages)
+configuration.write(HERE / "reference" / "generated" / "config", packages)

@@ -22,7 +22,7 @@ from pathlib import Path, PurePosixPath
 sys.path.insert(0, str(Path(__file__).parent))
 import repo
 
-TEXTS = {"README.md", "CONTRIBUTING.md", "LICENSE", ".gitignore"}
+TEXTS = {"README.md", "CONTRIBUTING.md", "SECURITY.md", "CITATION.cff", "LICENSE", ".gitignore"}
 
 
 @dataclass(frozen=True)

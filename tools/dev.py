@@ -3,6 +3,7 @@
     python3 tools/dev.py demo [PACKAGE]         run a package's demo; the last line is the path of its report
     python3 tools/dev.py test [PACKAGE...]      everything that has to hold before a merge
     python3 tools/dev.py lint | types | docs | bench
+    python3 tools/dev.py tutorials [PACKAGE...] follow the READMEs and tutorials, run the docstrings' examples
     python3 tools/dev.py minimums [PACKAGE...]  the tests with the oldest dependencies that are allowed
     python3 tools/dev.py release PACKAGE major|minor|patch|X.Y.Z [--dry-run]
     python3 tools/dev.py release-check [PACKAGE...]  rehearse a release of everything on this machine
@@ -50,9 +51,10 @@ SESSIONS = {
     "docs": ["docs"],
     "minimums": ["minimums"],
     "bench": ["bench"],
+    "tutorials": ["tutorials"],
 }
 WITH_ARGUMENTS = ("release", "release-check")  # sessions that take what follows
-PER_PACKAGE = {"tests", "types", "minimums", "demo", "bench"}
+PER_PACKAGE = {"tutorials", "tests", "types", "minimums", "demo", "bench"}
 
 
 def say(text: str) -> None:

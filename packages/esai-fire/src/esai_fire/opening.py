@@ -256,7 +256,11 @@ def _open_cells(config: FireConfig, path: Path) -> _Cells:
     seen = np.isfinite(burned.values).any(axis=0)
     shares = {name: share * seen for name, share in shares.items() if (share * seen).any()}
     if not shares:
-        raise InputError("the mask removes every cell with burned area", where="data.regions")
+        raise InputError(
+            "the mask removes every cell with burned area",
+            where=config.data.regions or path,
+            remedy="check the mask, and data.min_observed",
+        )
     make = window_series if config.target.season == "peak" else monthly_series
     series = _known_rows(make(burned, train=years[0], share=config.target.min_fire_share, regions=shares))
     biome = np.zeros(series.names.size, int) if cover.classes is None else _at_cells(cover.classes, series)

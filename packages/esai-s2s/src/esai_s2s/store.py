@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from esai_core.errors import InputError
+from esai_core.errors import InputError, reading
 from esai_core.transforms import QuantileCategories
 from esai_s2s.fitting import Fitted
 from esai_s2s.methods.registry import cell_arrays, load_method, with_cell_arrays
@@ -30,7 +30,11 @@ def load_models(folder: Path) -> dict[str, Any]:
     models = {}
     for path in sorted(folder.glob("*.npz")):
         if not path.name.startswith(("edges_", "scales_")):
-            with np.load(path) as kept:
+            with (
+                reading(path, f"the fitted method {path.stem}"),
+                path.open("rb") as opened,
+                np.load(opened, allow_pickle=False) as kept,
+            ):
                 models[path.stem] = load_method(path.stem, dict(kept))
     return models
 
@@ -58,7 +62,8 @@ def load_weights(folder: Path) -> dict[str, Any]:
     """
     if not (folder / "ensemble.json").is_file():
         raise InputError("no fitted methods here", where=folder, remedy="train with this variable and window")
-    about: dict[str, Any] = json.loads((folder / "ensemble.json").read_text())
+    with reading(folder / "ensemble.json", "the weights of an ensemble"):
+        about: dict[str, Any] = json.loads((folder / "ensemble.json").read_text())
     return about
 
 
@@ -88,6 +93,12 @@ def load(folder: Path, *, pooled: Path | None = None) -> Fitted:
         Of the weights, and of the methods that were grown on all cells; `folder` by default.
     """
     about = load_weights(pooled or folder)
+    with reading(folder, "a fit of esai-s2s"):
+        return _assembled(folder, pooled, about)
+
+
+def _assembled(folder: Path, pooled: Path | None, about: dict[str, Any]) -> Fitted:
+    """Put a fit together from its files."""
     number = json.loads((folder / "edges.json").read_text())["models"]
     files = [folder / f"edges_forecast_{i}.npz" for i in range(number)]
     categories = Categories(

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, model_validator
 from esai_core.config import Config, DataPath, Section
 from esai_core.training.config import TrainConfig
 
-__all__ = ["BASELINES", "TEMPLATE", "SeasonalConfig"]
+__all__ = ["BASELINES", "TEMPLATE", "AdversarialConfig", "SeasonalConfig"]
 
 
 SUPERRESOLUTION_TRAINING = {"epochs": 20, "batch_size": 16, "learning_rate": 2e-3, "weight_decay": 1e-3}
@@ -92,8 +92,23 @@ class ModelConfig(Section):
     """Networks that differ by their seed alone; their outputs are averaged."""
     width: Annotated[int, Field(ge=1, le=512)] = 8
     """Channels of the network."""
+    adversarial: bool = False
+    """Train networks on against discriminators, for fields as rough as real ones (table [adversarial])."""
     select_by: Literal["crps", "crps_fair", "rmse"] = "crps"
     """Score of the validation starts by which the method to deliver is chosen (super-resolution: rmse)."""
+
+
+class AdversarialConfig(Section):
+    """The table ``[adversarial]``: the training after the supervised one, where ``model.adversarial``."""
+
+    weight: Annotated[float, Field(gt=0)] = 0.3
+    """Weight of the adversarial loss; that of the supervised training has 1."""
+    epochs: Annotated[int, Field(ge=1)] = 10
+    """Times that every example is seen."""
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    """Step size of network and discriminator."""
+    width: Annotated[int, Field(ge=1, le=512)] = 8
+    """Channels of the discriminator's first block."""
 
 
 class TrainSection(TrainConfig):
@@ -122,6 +137,7 @@ class SeasonalConfig(Config):
     split: SplitConfig
     model: ModelConfig = ModelConfig()
     train: TrainSection = TrainSection()
+    adversarial: AdversarialConfig = AdversarialConfig()
 
     @model_validator(mode="before")
     @classmethod
@@ -135,6 +151,10 @@ class SeasonalConfig(Config):
     def _fits_the_task(self) -> SeasonalConfig:
         if self.task == "correction" and self.data.hindcast is None:
             raise ValueError('task = "correction" needs data.hindcast')
+        if self.model.adversarial and not self.model.network:
+            raise ValueError("model.adversarial needs model.network = true")
+        if self.model.adversarial and self.task == "correction" and self.model.design == "chain":
+            raise ValueError('model.adversarial needs model.design = "direct", or task = "superresolution"')
         return self
 
 
@@ -165,6 +185,7 @@ test = [2013, 2016]      # and scored here, once
 network = true
 # design = "direct"    # "chain": correct the coarse fields, then super-resolve them
 # select_by = "crps"
+# adversarial = true   # train on against a discriminator: fields as rough as real ones (table [adversarial])
 
 [train]
 # epochs = 6

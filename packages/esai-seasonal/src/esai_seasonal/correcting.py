@@ -13,7 +13,7 @@ from esai_core.runs import RunFolder
 from esai_seasonal import forecasting
 from esai_seasonal.config import SeasonalConfig
 from esai_seasonal.data import Data, check, open_data, open_forecast, open_truth
-from esai_seasonal.fitting import fit, load_fitted, predict_all, save_fitted
+from esai_seasonal.fitting import add_history, fit, load_fitted, predict_all, save_fitted
 from esai_seasonal.scoring import climatology_of, diagnose, intervals, verify
 from esai_seasonal.splitting import described, split, split_times
 
@@ -36,10 +36,9 @@ def train(config: SeasonalConfig, run: RunFolder) -> None:
     with run.stage("split"):
         parts = split(data, config)
     with run.stage("fit"):
-        fitted = fit(data, parts, config, folder=run.checkpoints, resume=run.resume)
+        fitted = fit(data, parts, config, folder=run.checkpoints, resume=run.resume, workers=run.workers)
         save_fitted(fitted, run.path)
-        for row in fitted.history:
-            run.add_history(row)
+        add_history(run, fitted.history)
 
 
 def _to_predict(config: SeasonalConfig, data: Data) -> xr.DataArray:

@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from esai_core.errors import InputError, UsageError
+from esai_core.runs import RunFolder
 from esai_core.splits import Split
 from esai_core.verify import get_score
 from esai_seasonal.config import SeasonalConfig
@@ -23,7 +24,9 @@ from esai_seasonal.scoring import VALIDATION_SCORES, scores
 __all__ = [
     "Fitted",
     "Selection",
+    "add_history",
     "best_of",
+    "choose",
     "fit",
     "fit_classical",
     "load_fitted",
@@ -33,6 +36,9 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
+
+NETWORKS = ("network", "adversarial")
+"""Methods that are networks: the supervised ones, and these after adversarial training."""
 
 FitNetwork = Callable[[Data, np.ndarray, str], Any]
 
@@ -76,7 +82,7 @@ class Selection:
     @property
     def best_baseline(self) -> str:
         """The best method that is no network."""
-        return best_of({k: v for k, v in self.validation.items() if k != "network"}, self.score)
+        return best_of({k: v for k, v in self.validation.items() if k not in NETWORKS}, self.score)
 
 
 @dataclass(frozen=True)
@@ -103,7 +109,8 @@ class Fitted:
     @property
     def methods(self) -> tuple[str, ...]:
         """Names of the methods, the network last."""
-        return (*self.corrections, *(("network",) if self.network is not None else ()))
+        opposed = getattr(self.network, "opposed", None)
+        return (*self.corrections, *NETWORKS[: (self.network is not None) + (opposed is not None)])
 
     def predict(self, method: str, hindcast: xr.DataArray, fine: xr.DataArray) -> xr.DataArray:
         """Correct a hindcast with one method.
@@ -119,6 +126,8 @@ class Fitted:
             if self.network is None:
                 raise UsageError("no network was trained", remedy="set model.network = true")
             return self.network.predict(hindcast, fine)
+        if method == "adversarial" and method in self.methods:
+            return self.network.opposed.predict(hindcast, fine)
         if method not in self.corrections:
             raise UsageError(
                 f"the method {method!r} was not fitted", remedy=f"one of {', '.join(self.methods)}"
@@ -149,10 +158,24 @@ def predict_all(fitted: Fitted, hindcast: xr.DataArray, data: Data) -> dict[str,
 def select(predictions: dict[str, xr.DataArray], truth: xr.DataArray, score: str) -> Selection:
     """Choose the method with the best score on the validation starts."""
     table = scores(predictions, truth, names=VALIDATION_SCORES)["scores"]
+    return choose(table, score)
+
+
+def choose(table: dict[str, dict[str, float | None]], score: str) -> Selection:
+    """Choose the method to deliver from a table of validation scores.
+
+    The best one; but adversarial networks, which give accuracy for realistic fields, only have to beat every
+    method that is no network: who asks for them wants these fields.
+    """
     best = best_of(table, score)
-    wins = (best == "network") if "network" in table else None
+    baseline = best_of({k: v for k, v in table.items() if k not in NETWORKS}, score)
+    if "adversarial" in table and get_score(score).better(
+        table["adversarial"][score], table[baseline][score]
+    ):
+        best = "adversarial"
+    wins = (best in NETWORKS) if "network" in table else None
     if wins is False:
-        log.info("the network does not beat %s on the validation starts: %s is delivered", best, best)
+        log.info("no network beats %s on the validation part: it is delivered", best)
     return Selection(best, score, table, wins)
 
 
@@ -175,6 +198,7 @@ def fit(
     *,
     folder: Path | None = None,
     resume: bool = False,
+    workers: int | None = None,
 ) -> Fitted:
     """Fit all methods on the training starts, choose on the validation starts, refit on both.
 
@@ -190,6 +214,8 @@ def fit(
         For the checkpoints of the training; a temporary one by default.
     resume : bool
         Go on from checkpoints in `folder`.
+    workers : int, optional
+        Local processes that share each batch of a network's training.
 
     Returns
     -------
@@ -200,7 +226,7 @@ def fit(
     if config.model.network:
         from esai_seasonal.network import trainer
 
-        train_network = trainer(config, folder=folder, resume=resume)
+        train_network = trainer(config, folder=folder, resume=resume, workers=workers)
     validation = data.hindcast.isel(start=parts.validate)
     trial = _fit_on(data, parts.train, config, train_network, "train")
     selection = select(
@@ -218,6 +244,13 @@ def _fit_on(
     return Fitted(fit_classical(data, starts, config), network, history=history)
 
 
+def add_history(run: RunFolder, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write history.csv; columns that only some trainings have are empty elsewhere."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    for row in rows:
+        run.add_history({name: row.get(name) for name in columns})
+
+
 def save_fitted(fitted: Fitted, path: Callable[[str], Path]) -> None:
     """Save all methods; `path` gives the place of a relative name."""
     for name, correction in fitted.corrections.items():
@@ -232,7 +265,7 @@ def save_fitted(fitted: Fitted, path: Callable[[str], Path]) -> None:
 def load_fitted(find: Callable[[str], Path]) -> Fitted:
     """Load what `save_fitted` wrote."""
     content = json.loads(find("selection.json").read_text())
-    names = [name for name in content["methods"] if name != "network"]
+    names = [name for name in content["methods"] if name not in NETWORKS]
     network = None
     if "network" in content["methods"]:
         from esai_seasonal.network import load_network

@@ -16,4 +16,6 @@ JOB = Job(
     predict="esai_seasonal.pipeline:predict",
     evaluate="esai_seasonal.pipeline:evaluate",
     report="esai_seasonal.pipeline:report",
+    workers=True,
+    cluster=True,
 )

@@ -22,6 +22,7 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 SUMMARIES = {
     **{name: method.summary for name, method in METHODS.items()},
     "network": "varying-coefficient network on a smoothed climatology, fair CRPS",
+    "adversarial": "the network, trained on against a discriminator",
     "bilinear": "bilinear interpolation of the coarse field",
     "bicubic": "cubic convolution of the coarse field",
     "residual_climatology": "bilinear plus the mean residual of the hour or month",
@@ -76,6 +77,12 @@ def _verdict(metrics: dict[str, Any]) -> tuple[str]:
     if chosen["network_wins"] is None:
         return (f"No network was trained; **{best}** had the best {score} on the validation starts.",)
     network = table["network"][score]
+    if best == "adversarial":
+        return (
+            f"The adversarial network was asked for and is delivered: on the validation part its {score} was "
+            f"{table[best][score]:.4f}, that of the supervised network {network:.4f}, and "
+            f"{table[base][score]:.4f} that of the best classical method, {base}.",
+        )
     if chosen["network_wins"]:
         return (
             f"The network was chosen on the validation starts alone: {score} {network:.4f} against "
@@ -235,6 +242,25 @@ def _spectra(report: Report, found: xr.Dataset) -> None:
     )
 
 
+def _realism(report: Report, metrics: dict[str, Any]) -> None:
+    """Show what adversarial networks are for beside what they cost."""
+    if "realism" not in metrics:
+        return
+    power, draws = metrics["realism"]["power_ratio"], metrics["realism"]["draws"]
+    rows = [
+        {"method": m, "power at small scales": ratio, "rmse": metrics["scores"][m]["rmse"]}
+        for m, ratio in power.items()
+    ]
+    report.section(
+        "Realism",
+        "Power of the fields beyond half of the highest wavenumber, over that of the reference (1 is right), "
+        f"and RMSE. The mean of {draws['number']} draws of the adversarial network has an RMSE of "
+        f"{_value(draws['rmse']):.4f} {metrics['units']}, and their spread is "
+        f"{_value(draws['spread_skill']):.2f} of it.",
+    )
+    report.table(rows, highlight=metrics["delivered"], caption="Power ratio at small scales, and RMSE.")
+
+
 def _training(report: Report, run: RunFolder, metrics: dict[str, Any]) -> None:
     chosen = metrics["selection"]
     report.section(
@@ -325,6 +351,7 @@ def write_superresolution_report(config: SeasonalConfig, run: RunFolder, found: 
     )
     _skill(report, metrics, "rmse_skill")
     _spectra(report, found)
+    _realism(report, metrics)
     _training(report, run, metrics)
     _how(report, config, metrics)
     report.write(run.path("report.html"))

@@ -155,7 +155,8 @@ def diagnose(
     upper tercile, and spectra of the example fields.
     """
     truth = _plain(truth)
-    shown = [name for name in dict.fromkeys(("raw", delivered)) if name in predictions]
+    supervised = ("network",) if delivered == "adversarial" else ()
+    shown = [name for name in dict.fromkeys(("raw", *supervised, delivered)) if name in predictions]
     out: dict[str, xr.DataArray] = {}
     bias, error, ranks, curves, spectra = [], [], [], [], []
     event = exceeds(truth, upper_tercile)
@@ -167,9 +168,9 @@ def diagnose(
         ranks.append(rank_histogram(forecast, truth, seed=seed).compute())
         curves.append(reliability(exceedance(forecast, upper_tercile), event, bins=10).compute())
         spectra.append(_spectrum(forecast.isel(number=0, drop=True)))
-        out[f"example_{'raw' if name == 'raw' else 'delivered'}"] = mean.isel(start=-1, lead=0).reset_coords(
-            drop=True
-        )
+        if name in ("raw", delivered):
+            label = "raw" if name == "raw" else "delivered"
+            out[f"example_{label}"] = mean.isel(start=-1, lead=0).reset_coords(drop=True)
     method = xr.DataArray(shown, dims="method", name="method")
     out["bias_map"], out["rmse_map"] = xr.concat(bias, method), xr.concat(error, method)
     size = max(r.sizes["rank"] for r in ranks)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from esai_core.splits import Split
 from esai_core.verify import block_bootstrap, power_spectrum, score_table
 from esai_seasonal.config import SeasonalConfig
 from esai_seasonal.data import open_static
-from esai_seasonal.fitting import Selection, best_of
+from esai_seasonal.fitting import Selection, add_history, choose
 from esai_seasonal.network.superresolution import SuperResolution, groups_of
 from esai_seasonal.scoring import SCORES, VALIDATION_SCORES
 from esai_seasonal.splitting import described, split_times
@@ -28,6 +27,8 @@ __all__ = ["evaluate", "predict", "report", "train"]
 
 log = logging.getLogger(__name__)
 
+DRAWS = 8
+"""Fields that adversarial networks draw for each time, to see their spread."""
 FORECAST, VERIFICATION = "forecast.nc", "verification.nc"
 
 
@@ -53,13 +54,21 @@ def open_fields(config: SeasonalConfig) -> xr.DataArray:
     return fields
 
 
-def _fit(fields: xr.DataArray, config: SeasonalConfig, folder: Path, resume: bool) -> SuperResolution:
+def _fit(fields: xr.DataArray, config: SeasonalConfig, run: RunFolder, part: str) -> SuperResolution:
     static = open_static(config.data.static_fine, Grid.from_dataset(fields), "data.static_fine")
     fitted = SuperResolution.fit(fields, factor=config.data.factor, static=static)
     if not config.model.network:
         return fitted
     options = {"networks": config.model.networks, "width": config.model.width}
-    return fitted.train(fields, config=config.train, folder=folder, resume=resume, **options)
+    return fitted.train(
+        fields,
+        config=config.train,
+        folder=run.checkpoints / part,
+        against=config.adversarial if config.model.adversarial else None,
+        resume=run.resume,
+        workers=run.workers,
+        **options,
+    )
 
 
 def predict_all(fitted: SuperResolution, fields: xr.DataArray) -> dict[str, xr.DataArray]:
@@ -72,7 +81,7 @@ def train(config: SeasonalConfig, run: RunFolder) -> None:
     """Fit on the training times, choose on the validation times, refit on both."""
     fields, parts = _opened(config, run)
     with run.stage("fit"):
-        trial = _fit(fields.isel(time=parts.train), config, run.checkpoints / "train", run.resume)
+        trial = _fit(fields.isel(time=parts.train), config, run, "train")
         held_out = fields.isel(time=parts.validate)
         table = score_table(
             predict_all(trial, held_out),
@@ -80,16 +89,12 @@ def train(config: SeasonalConfig, run: RunFolder) -> None:
             scores=VALIDATION_SCORES,
             weights=area_weights(fields["latitude"]),
         )["scores"]
-        best = best_of(table, config.model.select_by)
-        selection = Selection(
-            best, config.model.select_by, table, best == "network" if trial.models else None
-        )
-        final = _fit(fields.isel(time=parts.development), config, run.checkpoints / "refit", run.resume)
+        selection = choose(table, config.model.select_by)
+        final = _fit(fields.isel(time=parts.development), config, run, "refit")
         final.save(run.path("models/superresolution/network.npz").parent)
         run.path("selection.json").write_text(json.dumps(selection.as_dict(final.methods), indent=1))
-        for refit, fitted in enumerate((trial, final)):
-            for row in fitted.history:
-                run.add_history({"refit": refit, **row})
+        both = enumerate((trial, final))
+        add_history(run, [{"refit": refit, **row} for refit, fitted in both for row in fitted.history])
 
 
 def _opened(config: SeasonalConfig, run: RunFolder) -> tuple[xr.DataArray, Split]:
@@ -178,9 +183,43 @@ def evaluate(config: SeasonalConfig, run: RunFolder) -> None:
                 "units": str(truth.attrs.get("units", "")),
                 **table,
                 "skill": _intervals(given, truth, selection.delivered, run.seed),
+                **_realism(fitted, truth, given),
                 "selection": {**selection.as_dict(fitted.methods), "best_baseline": selection.best_baseline},
             }
         )
+
+
+def _realism(
+    fitted: SuperResolution, truth: xr.DataArray, predictions: dict[str, xr.DataArray]
+) -> dict[str, Any]:
+    """Judge adversarial networks by what RMSE does not see: power at small scales, spread of their draws."""
+    if "adversarial" not in predictions:
+        return {}
+    reference = _small_scales(truth)
+    power = {name: float(_small_scales(p) / reference) for name, p in predictions.items()}
+    coarse, times = coarsen_nodes(truth, fitted.factor), truth["time"].values
+    draws = xr.concat(
+        [fitted.predict(coarse, times, method="adversarial", draw=n) for n in range(DRAWS)], "number"
+    )
+    plain = truth.reset_coords(drop=True)
+    table = score_table(
+        {"draws": draws.drop_attrs().assign_attrs(truth.attrs).assign_coords(number=np.arange(DRAWS))},
+        plain,
+        scores=("rmse", "crps_fair", "spread_skill"),
+        weights=area_weights(truth["latitude"]),
+    )["scores"]["draws"]
+    return {"realism": {"power_ratio": power, "draws": {"number": DRAWS, **table}}}
+
+
+def _small_scales(fields: xr.DataArray) -> xr.DataArray:
+    """Mean power density beyond half of the highest wavenumber, of the fields without gaps."""
+    spectrum = _spectrum(fields)
+    return spectrum.where(spectrum["wavenumber"] > 0.5 * spectrum["wavenumber"].max()).mean()
+
+
+def _spectrum(fields: xr.DataArray) -> xr.DataArray:
+    steps = tuple(float(np.abs(np.diff(fields[n].values)).mean()) for n in ("latitude", "longitude"))
+    return power_spectrum(_whole(fields.reset_coords(drop=True)), spacing=steps).mean("time")
 
 
 def _intervals(
@@ -219,9 +258,7 @@ def _diagnose(predictions: dict[str, xr.DataArray], truth: xr.DataArray, deliver
     names = list(predictions)
     method = xr.DataArray(names, dims="method", name="method")
     error = [(predictions[n] - truth).reset_coords(drop=True) for n in names]
-    steps = tuple(float(np.abs(np.diff(truth[n].values)).mean()) for n in ("latitude", "longitude"))
-    fields = [predictions[n].reset_coords(drop=True) for n in names] + [truth.reset_coords(drop=True)]
-    spectra = [power_spectrum(_whole(f), spacing=steps).mean("time") for f in fields]
+    spectra = [_spectrum(field) for field in (*(predictions[n] for n in names), truth)]
     out = {
         "bias_map": xr.concat([e.mean("time") for e in error], method),
         "rmse_map": xr.concat([(e**2).mean("time") ** 0.5 for e in error], method),

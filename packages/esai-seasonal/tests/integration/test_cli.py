@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 
+from esai_core.runs import read_history
 from esai_core.runs.digests import digest
 from esai_core.testing import assert_light_cli, open_in_browser, run_cli
 from esai_seasonal.cli import main
@@ -120,19 +126,52 @@ def test_static_fields_may_be_left_out_or_given(toy, tmp_path: Path) -> None:
     assert "another grid" in wrong.error
 
 
-def test_a_network_is_trained_saved_and_repeated(toy, tmp_path: Path) -> None:
-    words = ["--set", "model.network=true", "--set", "model.networks=1", "--set", "train.epochs=2"]
+def test_networks_are_trained_opposed_saved_and_repeated(toy, tmp_path: Path) -> None:
+    quick = ["model.networks=1", "train.epochs=2", "model.adversarial=true", "adversarial.epochs=1"]
+    words = [w for item in ("model.network=true", *quick) for w in ("--set", item)]
     done = run_cli(main, ["run", toy.config, "--out", tmp_path / "net", *words])
     assert done.code == 0, done.err
     metrics = json.loads((tmp_path / "net" / "metrics.json").read_text())
-    assert "network" in metrics["scores"]
-    validation = metrics["selection"]["validation"]
-    assert metrics["delivered"] == min(validation, key=lambda m: validation[m]["crps"])
+    assert metrics["scores"]["network"] != metrics["scores"]["adversarial"]
+    validation = {m: row["crps"] for m, row in metrics["selection"]["validation"].items()}
+    best = min((m for m in validation if m not in ("network", "adversarial")), key=validation.get)
+    wins = validation["adversarial"] < validation[best]
+    assert metrics["delivered"] == ("adversarial" if wins else min(validation, key=validation.get))
     assert not list((tmp_path / "net").rglob("*.pkl"))
+    with np.load(tmp_path / "net" / "models" / "network" / "adversarial" / "network.npz") as saved:
+        assert any(name.startswith("opposed_0/") for name in saved)  # the discriminator is kept too
     again = run_cli(main, ["rerun", tmp_path / "net"])
     assert again.code == 0, again.out
     text = (tmp_path / "net" / "report.html").read_text()
-    assert ("did not win" in text) == (metrics["delivered"] != "network")
+    assert ("did not win" in text) == (metrics["delivered"] not in ("network", "adversarial"))
+
+
+def test_a_killed_worker_ends_the_job_and_a_resumed_run_is_the_whole_one(toy, tmp_path: Path) -> None:
+    """Two workers through the command line, one of them killed; one process goes on from the checkpoint."""
+    quick = ("model.network=true", "model.networks=1", "train.epochs=30", "train.checkpoint_every=1")
+    quick += ('model.methods=["climatology"]',)
+    words = ["train", str(toy.config), *(w for item in quick for w in ("--set", item))]
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert run_cli(main, [*words, "--out", whole]).code == 0
+    command = [sys.executable, "-c", "import sys; from esai_seasonal.cli import main; sys.exit(main())"]
+    with subprocess.Popen(
+        [*command, *words, "--out", str(cut), "--workers", "2"], stderr=subprocess.PIPE, text=True
+    ) as job:
+        children = Path(f"/proc/{job.pid}/task/{job.pid}/children")
+        deadline = time.monotonic() + 240
+        while not list(tmp_path.glob(".cut.partial/*/train/network_0/checkpoint.npz")):
+            assert job.poll() is None, job.stderr.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        os.kill(int(children.read_text().split()[1]), signal.SIGKILL)
+        killed = time.monotonic()
+        _, said = job.communicate(timeout=90)
+    assert time.monotonic() - killed < 60
+    assert (job.returncode, "was ended by signal 9" in said) == (1, True), said
+    done = run_cli(main, [*words, "--out", cut, "--resume"])
+    assert done.code == 0, done.err
+    losses = [[row["loss"] for row in read_history(folder / "history.csv")] for folder in (cut, whole)]
+    np.testing.assert_allclose(*(np.array(x, dtype=float) for x in losses), rtol=1e-5)
 
 
 def test_init_writes_a_config_that_checks(toy, tmp_path: Path) -> None:

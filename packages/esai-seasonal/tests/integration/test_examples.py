@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 import xarray as xr
 
+from esai_core.config import load_config
 from esai_core.testing import data_path, run_cli
 from esai_seasonal.cli import main
+from esai_seasonal.config import SeasonalConfig
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -61,15 +63,33 @@ def test_colombia_ensemble_is_on_the_grid_of_the_reference(colombia: Path) -> No
         assert ds["t2m"].notnull().all()
 
 
-def test_uk_network_beats_interpolation_and_climatology(tmp_path: Path) -> None:
+def test_uk_networks_beat_interpolation_and_the_adversarial_one_has_more_of_the_small_scales(
+    tmp_path: Path,
+) -> None:
     data_path("seasonal/era5_t2m_hourly_uk_20190301-24.nc")
-    less = ["--set", "model.networks=1", "--set", "train.epochs=8"]
-    done = run_cli(main, ["run", EXAMPLES / "uk_superresolution.toml", "--out", tmp_path / "uk", *less])
+    less = [f"--set={item}" for item in ("model.networks=1", "train.epochs=8", "adversarial.epochs=5")]
+    done = run_cli(main, ["run", EXAMPLES / "uk_adversarial.toml", "--out", tmp_path / "uk", *less])
     assert done.code == 0, done.err
     metrics = json.loads((tmp_path / "uk" / "metrics.json").read_text())
     rmse = {name: row["rmse"] for name, row in metrics["scores"].items()}
-    assert set(rmse) == {"bilinear", "bicubic", "residual_climatology", "network"}
+    assert set(rmse) == {"bilinear", "bicubic", "residual_climatology", "network", "adversarial"}
     assert rmse["bilinear"] == pytest.approx(0.506, abs=0.001)
     assert rmse["residual_climatology"] == pytest.approx(0.393, abs=0.001)
     assert rmse["network"] < 0.9 * min(rmse["bicubic"], rmse["residual_climatology"])
-    assert metrics["delivered"] == "network"
+    assert rmse["adversarial"] < 1.1 * rmse["network"]
+    power = metrics["realism"]["power_ratio"]
+    assert abs(power["adversarial"] - 1) < abs(power["network"] - 1)
+    assert metrics["realism"]["draws"]["spread_skill"] > 0
+    assert metrics["delivered"] == "adversarial"
+    report = (tmp_path / "uk" / "report.html").read_text()
+    assert ">Realism<" in report
+
+
+def test_the_uk_examples_differ_by_the_adversarial_part_alone() -> None:
+    plain, opposed = (
+        load_config(EXAMPLES / f"uk_{name}.toml", SeasonalConfig)
+        for name in ("superresolution", "adversarial")
+    )
+    asked = opposed.model.model_copy(update={"adversarial": False})
+    changed = {"model": asked, "adversarial": plain.adversarial}
+    assert opposed.model_copy(update=changed) == plain

@@ -202,6 +202,8 @@ class ProxyConfig(Section):
     """The table of the UWWTD (CSV), or plants of a run (GeoPackage, GeoParquet)."""
     country: str | None = None
     """Country of plants that do not name one."""
+    year: Annotated[int, Field(ge=1990, le=2100)] = 2014
+    """Of the emissions, in the exports."""
     grid: GridConfig = GridConfig()
     totals: dict[str, TotalConfig] = Field(default_factory=dict)
     """National totals by country; the sum over its plants for those that are not named."""
@@ -216,6 +218,13 @@ class ProxyConfig(Section):
     """Leave out plants that the table calls inactive."""
 
 
+class CapacityConfig(Section):
+    """The table ``[capacity]``: loads of plants from their outlines, learnt from labels with a load."""
+
+    block_km: Annotated[float, Field(gt=0)] = 20.0
+    """Blocks of space that calibrate the interval."""
+
+
 class WwtpConfig(Config):
     """A run of esai-wwtp."""
 
@@ -225,6 +234,7 @@ class WwtpConfig(Config):
     train: TrainSection = TrainSection()
     tiling: TilingConfig = TilingConfig()
     objects: ObjectConfig = ObjectConfig()
+    capacity: CapacityConfig | None = None
     proxy: ProxyConfig | None = None
 
     @model_validator(mode="after")

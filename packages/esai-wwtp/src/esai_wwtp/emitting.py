@@ -12,6 +12,7 @@ import numpy as np
 from esai_core.errors import InputError, UsageError
 from esai_wwtp.config import ProxyConfig, WwtpConfig
 from esai_wwtp.emissions import discharge_methane, factor_interval, methane
+from esai_wwtp.exports import write_cams_reg, write_hermes
 from esai_wwtp.proxy import CellGrid, Proxy, distribute
 from esai_wwtp.uwwtd import read_uwwtd
 
@@ -192,6 +193,9 @@ def proxy(config: WwtpConfig, run: RunFolder) -> None:
         }
         io.write_netcdf(made.dataset(), run.path("proxy.nc"), provenance=provenance, dtype="float64")
         made.plants.to_csv(run.path("plants.csv"), index=False)
+        write_cams_reg(made, run.path("cams_reg_points.csv"), year=config.proxy.year)
+        write_hermes(made, run.path("hermes/wwtp_points.csv").parent, year=config.proxy.year)
+        run.varies("hermes/*.dbf")  # holds the day of writing
     run.write_metrics(
         {
             "split": {},

@@ -53,7 +53,7 @@ def requests(config: WwtpConfig | None) -> list[Request]:
             client="http",
             dataset=f"{OVERPASS}?data={quote(overpass)}",
             target="labels/osm_wastewater_plants.json",
-            note="outlines of plants, OpenStreetMap contributors, ODbL; turn into GeoJSON with osmtogeojson",
+            note="outlines of plants, OpenStreetMap contributors, ODbL; name the file in data.labels",
         ),
         Request(
             client="http",

@@ -81,6 +81,13 @@ class SceneLabels:
         marked = burn(self.outlines, 1)
         return np.where(marked == 1, np.uint8(1), target)
 
+    def only(self, outline: Any, window: Window) -> NDArray[np.bool_]:
+        """Rasterise one outline in a window."""
+        from rasterio.features import rasterize
+
+        transform = shifted(self.scene.transform, window.top, window.left)
+        return rasterize([(outline, 1)], out_shape=window.shape, transform=transform, dtype="uint8") == 1
+
     def centres(self) -> NDArray[np.float64]:
         """Give row and column of the middle of each polygon within the scene, ``(plant, 2)``."""
         import shapely

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from esai_core.errors import InputError, UsageError
 from esai_core.runs import RunFolder, read_metrics
+from esai_wwtp.capacity import CapacityModel
+from esai_wwtp.catalogue import catalogue
 from esai_wwtp.config import WwtpConfig
+from esai_wwtp.decoding import decode_once
 from esai_wwtp.fitting import Gaussian, fit_network
 from esai_wwtp.labels import Labels, read_labels
 from esai_wwtp.network import Card, load_card, load_runner
 from esai_wwtp.opening import open_scene
-from esai_wwtp.plants import drop_duplicates, find_pieces, outline_plants
-from esai_wwtp.rasters import cog_writer, said
+from esai_wwtp.plants import drop_duplicates, find_pieces, outline_labels, outline_plants
+from esai_wwtp.rasters import NO_DATA, cog_writer, said
 from esai_wwtp.sampling import sample_chips
 from esai_wwtp.scenes import Scene
 from esai_wwtp.splitting import split_chips, write_split
@@ -29,7 +33,9 @@ __all__ = ["evaluate", "open_scenes", "predict", "report", "train"]
 log = logging.getLogger(__name__)
 
 
-def open_scenes(config: WwtpConfig, *, new: bool) -> tuple[list[Scene], Labels | None]:
+def open_scenes(
+    config: WwtpConfig, *, new: bool, decoded: Path | None = None
+) -> tuple[list[Scene], Labels | None]:
     """Open the scenes of a config, and the labels.
 
     Parameters
@@ -37,6 +43,8 @@ def open_scenes(config: WwtpConfig, *, new: bool) -> tuple[list[Scene], Labels |
     config : WwtpConfig
     new : bool
         Those to predict (``data.test_scenes``, or all where there are none), else those to train on.
+    decoded : Path, optional
+        Folder for JPEG 2000 bands, decoded once.
     """
     data = config.data
     if data.synthetic is not None and not (new and data.test_scenes):
@@ -47,16 +55,16 @@ def open_scenes(config: WwtpConfig, *, new: bool) -> tuple[list[Scene], Labels |
     scenes = [open_scene(path, bands=data.bands, offset=data.offset, units=data.units) for path in paths]
     for scene in scenes:
         scene.check()
+    if decoded is not None:
+        scenes = [decode_once(scene, decoded) for scene in scenes]
     labels = read_labels(data.labels, radius=data.point_radius_m) if data.labels else None
     return scenes, labels
 
 
 def train(config: WwtpConfig, run: RunFolder) -> None:
     """Draw chips, split, fit the network and the baseline."""
-    from esai_core.errors import UsageError
-
     with run.stage("chips"):
-        scenes, labels = open_scenes(config, new=False)
+        scenes, labels = open_scenes(config, new=False, decoded=run.checkpoints / "decoded")
         if labels is None:
             raise UsageError("no labels to learn from", where="data.labels", remedy="give polygons of plants")
         chips = sample_chips(
@@ -82,13 +90,38 @@ def train(config: WwtpConfig, run: RunFolder) -> None:
         )
     for row in rows:
         run.add_history(row)
+    if config.capacity is not None:
+        with run.stage("capacity"):
+            model = fit_capacity(scenes, labels, config)
+            model.save(run.path("model/capacity.json").parent)
     gaussian = Gaussian.fit(chips.take(split.train))
     run.path("model/maximum_likelihood.json").write_text(json.dumps(gaussian.parameters, indent=1) + "\n")
     run.varies("history.csv", "model/*")
 
 
+def fit_capacity(scenes: list[Scene], labels: Labels, config: WwtpConfig) -> CapacityModel:
+    """Fit the load on the labelled outlines of the training scenes."""
+    import pandas as pd
+
+    if config.capacity is None:
+        raise ValueError("called for a config without [capacity]")
+    tables = []
+    for scene in scenes:
+        truth = labels.on(scene)
+        tables.append(outline_labels(truth, crs=config.objects.crs, clouds=config.data.clouds))
+    plants = pd.concat(tables, ignore_index=True)
+    middle = plants.geometry.centroid.to_crs(4326)
+    return CapacityModel.fit(
+        plants,
+        latitude=middle.y.to_numpy(),
+        longitude=middle.x.to_numpy(),
+        block_km=config.capacity.block_km,
+        seed=config.train.seed,
+    )
+
+
 def predict(config: WwtpConfig, run: RunFolder) -> None:
-    """Write ``probability/SCENE.tif``, ``plants.gpkg`` and ``plants.parquet``."""
+    """Write ``probability/SCENE.tif``, ``plants.gpkg``, ``plants.parquet`` and ``scenes.parquet``."""
     import pandas as pd
 
     from esai_wwtp.vectors import write_vectors
@@ -96,12 +129,13 @@ def predict(config: WwtpConfig, run: RunFolder) -> None:
     folder = run.find("model/network.json").parent
     card = load_card(folder / "network.json")
     runner = load_runner(folder, runtime=config.model.runtime, threads=config.tiling.threads)
-    scenes, _ = open_scenes(config, new=True)
-    found = []
+    scenes, _ = open_scenes(config, new=True, decoded=run.checkpoints / "decoded")
+    found, seen = [], False
     for scene in scenes:
         path = run.path(f"probability/{scene.name}.tif")
         with run.stage("inference"):
             stored = write_probability(scene, runner, card, config, path)
+        seen = seen or bool((stored != NO_DATA).any())
         with run.stage("plants"):
             pieces = find_pieces(
                 said(stored, config.objects.threshold or card.threshold),
@@ -111,8 +145,17 @@ def predict(config: WwtpConfig, run: RunFolder) -> None:
             found.append(
                 outline_plants(pieces, stored, scene, crs=config.objects.crs, clouds=config.data.clouds)
             )
+    if not seen:
+        raise InputError(
+            "no pixel is free of clouds",
+            where=", ".join(scene.name for scene in scenes),
+            remedy="choose other dates, or set data.clouds = false to ignore the scene classification",
+        )
     plants = drop_duplicates(pd.concat(found, ignore_index=True))
+    if run.has("model/capacity.json"):
+        plants = CapacityModel.load(folder).predict(plants)
     log.info("%d plants in %d scenes", len(plants), len(scenes))
+    write_vectors(catalogue(scenes, clouds=config.data.clouds), run.path("scenes.parquet"))
     write_vectors(plants, run.path("plants.gpkg"))
     write_vectors(plants, run.path("plants.parquet"))
     run.varies("plants.gpkg")  # GeoPackage holds the time of writing
@@ -147,7 +190,7 @@ def evaluate(config: WwtpConfig, run: RunFolder) -> None:
     """Score network and baseline on the scenes that were predicted."""
     from esai_wwtp.scene_scoring import score_scenes
 
-    scenes, labels = open_scenes(config, new=True)
+    scenes, labels = open_scenes(config, new=True, decoded=run.checkpoints / "decoded")
     metrics = score_scenes(scenes, labels, config, run)
     run.write_metrics(metrics)
 

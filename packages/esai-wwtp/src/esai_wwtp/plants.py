@@ -8,12 +8,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from esai_wwtp.geo import shifted
+from esai_wwtp.geo import shifted, to_pixels
+from esai_wwtp.labels import SceneLabels
 from esai_wwtp.rasters import as_probability
 from esai_wwtp.scenes import Scene, Window
 from esai_wwtp.tiling import ndwi
 
-__all__ = ["Piece", "drop_duplicates", "find_pieces", "mask_of", "measure", "outline_plants"]
+__all__ = [
+    "Piece",
+    "drop_duplicates",
+    "find_pieces",
+    "mask_of",
+    "measure",
+    "outline_labels",
+    "outline_plants",
+]
 
 BLOCK = 64
 """Side of the blocks in which marks are looked for; more than twice the largest closing."""
@@ -153,6 +162,40 @@ def outline_plants(
     table = {name: [row.get(name) for row in rows] for name in COLUMNS}
     plants = geopandas.GeoDataFrame(table, geometry=geometry, crs=scene.crs).to_crs(crs)
     return measure(plants, step=abs(scene.transform.a))
+
+
+def outline_labels(truth: SceneLabels, *, crs: str, clouds: bool = True) -> Any:
+    """Measure labelled outlines as found ones are: by their pixels on the grid of the scene.
+
+    Parameters
+    ----------
+    truth : SceneLabels
+        Its table may have a column ``load``.
+    crs, clouds
+        As in `outline_plants`.
+
+    Returns
+    -------
+    GeoDataFrame
+        As of `outline_plants`, with ``load``; outlines that leave the scene are not in it.
+    """
+    pieces, loads = [], []
+    scene = truth.scene
+    table_loads = truth.table["load"] if "load" in truth.table else np.full(len(truth.outlines), np.nan)
+    for outline, load in zip(truth.outlines, table_loads, strict=True):
+        west, south, east, north = outline.bounds
+        rows, columns = to_pixels(scene.transform, [west, east], [north, south])
+        top, left = int(np.floor(rows.min() + 1e-6)), int(np.floor(columns.min() + 1e-6))
+        bottom, right = int(np.ceil(rows.max() - 1e-6)), int(np.ceil(columns.max() - 1e-6))
+        if top < 0 or left < 0 or bottom > scene.shape[0] or right > scene.shape[1]:
+            continue
+        window = Window(top, bottom, left, right)
+        own = truth.only(outline, window)
+        if own.any():
+            pieces.append(Piece(window, own))
+            loads.append(float(load))
+    blank = np.zeros(scene.shape, np.uint8)
+    return outline_plants(pieces, blank, scene, crs=crs, clouds=clouds).assign(load=loads)
 
 
 def _mean(values: NDArray[np.float32]) -> float:

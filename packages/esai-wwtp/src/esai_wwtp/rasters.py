@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from esai_core.io import atomic_path
 
-__all__ = ["SCALE", "as_bytes", "as_probability", "cog_writer", "said", "write_cog"]
+__all__ = ["NO_DATA", "SCALE", "as_bytes", "as_probability", "cog_writer", "said", "write_cog"]
 
 SCALE = 250
 """Probabilities are stored as whole numbers 0 ... 250 of 1/250; 255 is no data."""

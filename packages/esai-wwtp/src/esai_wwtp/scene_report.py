@@ -41,9 +41,11 @@ def write_report(
             f"{_text(scores['fp_per_1000km2'])} false alarms per 1,000 km2, "
             f"{_text(scores['load_recall'])} of the load."
         )
-    if config.data.synthetic is not None or all(scene.name.startswith("toy") for scene in scenes):
+    toys = all(scene.name.startswith("toy_") for scene in scenes)
+    if toys or config.data.synthetic is not None:
+        what = "These scenes are made up" if toys else "The network has seen made-up scenes alone"
         page.note(
-            "These scenes are made up. They show that the chain works, and say nothing about real plants.",
+            f"{what}: the scores show that the chain works, and say nothing about real plants.",
             kind="warning",
         )
     if labels is not None:

@@ -48,6 +48,8 @@ def test_a_folder_of_a_run_predicts_other_scenes(toy, tmp_path: Path) -> None:
 
 
 def test_iberia_is_exact(tmp_path: Path) -> None:
+    import geopandas
+    import pandas as pd
     import xarray as xr
 
     data_path("wwtp/uwwtd_plants_iberia_v6.csv")
@@ -71,6 +73,15 @@ def test_iberia_is_exact(tmp_path: Path) -> None:
         assert float(flux) == pytest.approx(total, rel=1e-9)
         assert proxy["weight"].attrs["gnfr"] == "J_Waste"
         assert "latitude_bnds" in proxy
+    points = pd.read_csv(out / "cams_reg_points.csv", sep=";")
+    assert points["CH4"].sum() == pytest.approx(total, rel=1e-9)
+    assert set(points["ISO3"]) == {"ESP", "PRT"}
+    assert set(points["GNFR_Sector"]) == {"J"}
+    cells = geopandas.read_file(out / "hermes" / "wwtp_weights.shp")
+    sums = cells.groupby("country")["weight"].sum()
+    assert sums.to_numpy() == pytest.approx([1.0, 1.0], abs=1e-9)
+    hermes = pd.read_csv(out / "hermes" / "wwtp_points.csv")
+    assert hermes["ch4"].sum() == pytest.approx(total, rel=1e-9)
 
 
 def test_proxy_without_its_table_and_run_without_data_say_so(toy, tmp_path: Path) -> None:
@@ -175,3 +186,21 @@ def test_bad_labels_give_one_clear_line(toy_files: Path, tmp_path: Path) -> None
             cwd=toy_files,
         )
         assert (done.code, words in done.error) == (3, True), done.err
+
+
+def test_scenes_under_cloud_are_not_predicted_in_silence(toy, tmp_path: Path) -> None:
+    import rasterio
+
+    with rasterio.open(toy.folder / "toy_4_2.tif") as file:
+        options = {"height": 331, "width": 331, "crs": file.crs, "transform": file.transform}
+    shutil.copy(toy.folder / "toy_4_2.tif", toy.folder / "cloudy.tif")
+    classes = np.full((331, 331), 9, np.uint8)
+    with rasterio.open(
+        toy.folder / "cloudy_SCL.tif", "w", driver="GTiff", dtype="uint8", count=1, **options
+    ) as file:
+        file.write(classes, 1)
+    words = ["predict", toy.run, "--out", tmp_path / "x", "--set", 'data.test_scenes=["cloudy.tif"]']
+    done = run_cli(main, words, cwd=toy.folder)
+    assert (done.code, "free of clouds" in done.error) == (3, True), done.err
+    done = run_cli(main, [*words, "--set", "data.clouds=false"], cwd=toy.folder)
+    assert done.code == 0, done.err

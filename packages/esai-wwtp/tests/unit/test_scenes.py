@@ -149,3 +149,42 @@ def test_a_tally_agrees_with_the_scores_of_the_core() -> None:
     assert scores["object_f1"] == pytest.approx(match_objects(without, target == 1, threshold=0.3).f1)
     assert scores["load_recall"] == pytest.approx(0.25)
     assert scores["fp_per_1000km2"] == pytest.approx(1000 / ((200 * 200 - 100) * 1e-4))
+
+
+def test_jpeg_2000_is_decoded_once_without_a_change(safe: Path, tmp_path: Path) -> None:
+    from esai_wwtp.decoding import decode_once
+
+    scene = open_scene(safe, bands=BANDS)
+    decoded = decode_once(scene, tmp_path)
+    assert (tmp_path / f"{scene.name}.tif").is_file()
+    np.testing.assert_array_equal(decoded.read(decoded.whole), scene.read(scene.whole))
+    written = (tmp_path / f"{scene.name}.tif").stat().st_mtime_ns
+    again = decode_once(scene, tmp_path)
+    assert (tmp_path / f"{scene.name}.tif").stat().st_mtime_ns == written
+    assert decode_once(again, tmp_path) is again
+
+
+def test_the_catalogue_tells_what_was_read(safe: Path) -> None:
+    from esai_wwtp.catalogue import catalogue
+
+    row = catalogue([open_scene(safe, bands=BANDS)]).iloc[0]
+    assert (row["baseline"], row["offset"], row["sensed"]) == ("05.09", -1000.0, "2023-08-21")
+    assert row["seen"] == pytest.approx(1 - 400 / 12000)
+    assert row.geometry.bounds[0] == pytest.approx(-3.0, abs=1e-6)  # 500 km east of zone 30's edge
+
+
+def test_answers_of_overpass_are_read(tmp_path: Path) -> None:
+    ring = [{"lon": x, "lat": y} for x, y in ((0, 0), (0.01, 0), (0.01, 0.01), (0, 0.01), (0, 0))]
+    halves = [{"role": "outer", "geometry": ring[:3]}, {"role": "outer", "geometry": ring[2:]}]
+    tags = {"man_made": "wastewater_plant", "name": "P"}
+    elements = [
+        {"type": "way", "id": 1, "geometry": ring, "tags": tags},
+        {"type": "relation", "id": 2, "members": halves, "tags": tags},
+        {"type": "way", "id": 3, "geometry": ring[:3], "tags": tags},  # not closed: no area
+    ]
+    path = tmp_path / "osm.json"
+    path.write_text(json.dumps({"elements": elements}))
+    labels = read_labels((path,), radius=10.0)
+    assert len(labels.polygons) == 2
+    areas = [shape.area for shape in labels.polygons.geometry]  # in degrees
+    np.testing.assert_allclose(areas, 1e-4)

@@ -83,11 +83,14 @@ def connect(text: str | None) -> Iterator[Any]:
         return
     kind, value = parse(text)
     try:
+        import dask
         import distributed as library
     except ImportError as error:
         raise UsageError("--cluster needs the library distributed", remedy=EXTRA) from error
     distributed: Any = library
     with contextlib.ExitStack() as stack:
+        # Coarse hindcasts in memory go to the workers inside the graph: that is meant.
+        stack.enter_context(dask.config.set({"distributed.admin.large-graph-warning-threshold": "1GB"}))
         target = value if kind == "address" else stack.enter_context(_started(kind, int(value)))
         try:
             client = stack.enter_context(distributed.Client(target, timeout=TIMEOUT, set_as_default=True))

@@ -5,12 +5,13 @@ The command line turns them into exit codes: `UsageError` 2, `InputError` 3, any
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-__all__ = ["EsaiError", "InputError", "UsageError", "from_os_error", "nearest", "unknown"]
+__all__ = ["EsaiError", "InputError", "UsageError", "from_os_error", "nearest", "reading", "unknown"]
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -158,3 +159,37 @@ def from_os_error(error: OSError, *, path: str | Path | None = None) -> EsaiErro
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return UsageError(f"not allowed: {what}", where=where, remedy="check the permissions of this place")
     return EsaiError(what, where=where)
+
+
+@contextlib.contextmanager
+def reading(path: str | Path, what: str) -> Iterator[None]:
+    """Have whatever goes wrong while a saved file is taken apart name the file.
+
+    Put it around the reading of a file that may come from elsewhere: another package, an older version.
+
+    Parameters
+    ----------
+    path : path
+        The file or folder.
+    what : str
+        What it should be (``"a saved correction"``).
+
+    Raises
+    ------
+    InputError
+        In place of the errors of parsers, archives, tables and arrays.
+    """
+    import zipfile
+
+    wrong = (ValueError, LookupError, TypeError, AttributeError, EOFError, zipfile.BadZipFile)
+    try:
+        yield
+    except OSError as error:
+        raise from_os_error(error, path=path) from error
+    except wrong as error:
+        found = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise InputError(
+            f"not {what} ({found})",
+            where=path,
+            remedy="give the file that the same package wrote, or train again",
+        ) from error

@@ -16,10 +16,20 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from esai_core.config import data_root
 
-__all__ = ["HEAVY", "Page", "Result", "assert_light_cli", "data_path", "open_in_browser", "run_cli"]
+__all__ = [
+    "HEAVY",
+    "Page",
+    "Result",
+    "assert_light_cli",
+    "attack_files",
+    "data_path",
+    "open_in_browser",
+    "run_cli",
+]
 
 HEAVY = frozenset(
     {
@@ -315,3 +325,46 @@ def _noting_proxy(asked: list[str]) -> Iterator[int]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+class _Bomb:
+    """Unpickling it makes a folder: the proof that code from the file was run."""
+
+    def __init__(self, proof: Path) -> None:
+        self.proof = proof
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.proof),)
+
+
+def attack_files(proof: Path, *names: str) -> dict[str, bytes]:
+    """Make files that a stranger could pass off as a model; no loader may run what is in them.
+
+    Parameters
+    ----------
+    proof : Path
+        A folder that comes to be if code from a file is run.
+    *names : str
+        Arrays that the archives hold, as the loader looks for them.
+
+    Returns
+    -------
+    dict of str to bytes
+        By kind of attack: a bare pickle, an archive of pickled arrays, one of another package, no archive.
+    """
+    import pickle
+
+    import numpy as np
+
+    stored = np.array([None], dtype=object)
+    stored[0] = _Bomb(proof)
+    archives = {
+        "pickled arrays": dict.fromkeys(names or ("a",), stored),
+        "another's": {"line": np.arange(2.0)},
+    }
+    files = {"a pickle": pickle.dumps(_Bomb(proof)), "no archive": b"PK\x03\x04 and nothing more"}
+    for name, arrays in archives.items():
+        file = io.BytesIO()
+        np.savez(file, allow_pickle=True, **arrays)
+        files[name] = file.getvalue()
+    return files

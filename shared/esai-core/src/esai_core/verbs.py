@@ -184,11 +184,12 @@ def _demo_inputs(job: Job, folder: Path) -> Path:
 def init(args: argparse.Namespace) -> None:
     """Write the commented config of the job."""
     job: Job = args.job
-    name = "-".join(filter(None, (job.name, getattr(args, "job_name", None))))
+    words = list(filter(None, (job.name, getattr(args, "job_name", None))))
+    name, command = "-".join(words), " ".join(words)
     path = Path(args.out if args.out is not None else f"{name}.toml").expanduser()
     path = path / f"{name}.toml" if path.is_dir() else path
     _write_text(path, job.load_template(), overwrite=args.overwrite)
-    log.info("edit its paths, try `%s config check %s`, then `%s run %s`", job.name, path, job.name, path)
+    log.info("edit its paths, try `%s config check %s`, then `%s run %s`", command, path, command, path)
 
 
 def _write_text(path: Path, text: str, *, overwrite: bool) -> None:

@@ -19,31 +19,29 @@ from esai_core.config import Config
 from esai_core.errors import EsaiError, InputError, UsageError
 from esai_core.grid import Grid, regrid
 from esai_core.runs import RunFolder
-from esai_core.testing import run_cli
+from esai_core.testing import Result, run_cli
 from esai_core.transforms import Anomaliser, QuantileCategories
 
 RNG = np.random.default_rng(5)
 DIMS = ("start", "number", "latitude", "longitude")
 
 
-@pytest.mark.parametrize(
-    ("text", "message", "code"),
-    [("local", "give local:N", 2), ("local:1", "no cell", 3), (None, "0 cells", 3)],
-)
-def test_steps_of_a_job_compute_there(
-    tmp_path: Path, toy_config: Path, text: str | None, message: str, code: int
-) -> None:
+def run_step_that_tells_where(folder: Path, config: Path, *words: str) -> Result:
+    """Run a job whose step says, with an error, whether dask computed in this process."""
+
     def train(config: Config, run: RunFolder) -> None:
         where = da.ones(4, chunks=2).map_blocks(lambda block: block * os.getpid()).compute()
-        if (where == os.getpid()).all():
-            raise InputError("0 cells were elsewhere")
-        raise InputError("no cell was here")
+        raise InputError("computed here" if (where == os.getpid()).all() else "computed elsewhere")
 
     job = dataclasses.replace(JOB, cluster=True, train=train)
-    chosen = [] if text is None else ["--cluster", text]
-    done = run_cli(lambda words: cli.main(job, words), ["run", toy_config, "--out", tmp_path / "a", *chosen])
-    assert (done.code, message in done.err) == (code, True), done.err
-    assert not (tmp_path / "a").exists()
+    return run_cli(lambda given: cli.main(job, given), ["run", config, "--out", folder / "a", *words])
+
+
+def test_a_wrong_name_stops_a_job_and_without_one_it_computes_here(tmp_path: Path, toy_config: Path) -> None:
+    wrong = run_step_that_tells_where(tmp_path, toy_config, "--cluster", "local")
+    assert (wrong.code, "give local:N" in wrong.err) == (2, True)
+    here = run_step_that_tells_where(tmp_path, toy_config)
+    assert (here.code, "computed here" in here.err) == (3, True), here.err
 
 
 @pytest.fixture(scope="module")
@@ -129,3 +127,10 @@ def test_slurm_without_its_settings_says_which() -> None:
 def test_what_names_no_cluster_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="names no cluster"):
         cluster.parse(text)
+
+
+def test_steps_of_a_job_compute_on_the_cluster(two_processes, tmp_path: Path, toy_config: Path) -> None:
+    address = two_processes.scheduler.address
+    done = run_step_that_tells_where(tmp_path, toy_config, "--cluster", address)
+    assert (done.code, "computed elsewhere" in done.err) == (3, True), done.err
+    assert not (tmp_path / "a").exists()

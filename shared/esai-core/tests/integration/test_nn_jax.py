@@ -89,7 +89,8 @@ def test_jax_gives_the_numbers_of_tensorflow_and_trains(tmp_path):
         expected[f"loss_{name}"] = values.numpy()
         expected[f"slope_{name}"] = tape.gradient(total, given).numpy()
 
-    environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    quick = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+    environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "XLA_FLAGS": quick}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", SCRIPT, str(tmp_path), *OPTIONS],
         env=environment,

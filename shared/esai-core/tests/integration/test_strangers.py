@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import pickle
 import re
 import shutil
@@ -22,19 +21,9 @@ from esai_core import glm
 from esai_core.errors import InputError
 from esai_core.io import open_dataset
 from esai_core.report import Report
-from esai_core.testing import run_cli
+from esai_core.testing import attack_files, run_cli
 from esai_core.training.files import read_checkpoint
 from esai_core.transforms import QuantileCategories, Standardiser
-
-
-class Bomb:
-    """Unpickling it makes a file: the proof that code from the file was run."""
-
-    def __init__(self, proof: Path) -> None:
-        self.proof = proof
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.mkdir, (str(self.proof),)
 
 
 @pytest.fixture
@@ -57,17 +46,8 @@ def refused(arguments: list[Any], *said: str, code: int) -> None:
         assert text in done.err
 
 
-def plain_pickle(proof: Path) -> bytes:
-    return pickle.dumps(Bomb(proof))
-
-
-def pickled_array(proof: Path) -> bytes:
-    """An archive whose array is one of objects: NumPy unpickles it unless told not to."""
-    stored = np.array([None], dtype=object)
-    stored[0] = Bomb(proof)
-    file = io.BytesIO()
-    np.savez(file, line=stored, json=stored, head=stored, __meta__=stored)
-    return file.getvalue()
+KINDS = ("a pickle", "pickled arrays", "another's", "no archive")
+HELD = ("line", "json", "head", "__meta__")
 
 
 LOADERS: dict[str, Callable[[Path], Any]] = {
@@ -78,27 +58,34 @@ LOADERS: dict[str, Callable[[Path], Any]] = {
 }
 
 
-@pytest.mark.parametrize("make", [plain_pickle, pickled_array])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("load", LOADERS.values(), ids=LOADERS.keys())
-def test_a_pickle_as_a_model_runs_nothing(
-    tmp_path: Path, proof: Path, make: Callable[[Path], bytes], load: Callable[[Path], Any]
+def test_a_planted_model_runs_nothing(
+    tmp_path: Path, proof: Path, kind: str, load: Callable[[Path], Any]
 ) -> None:
     path = tmp_path / "model.npz"
-    path.write_bytes(make(proof))
+    path.write_bytes(attack_files(proof, *HELD)[kind])
     with pytest.raises(InputError) as refusal:
         load(path)
     assert "model.npz" in str(refusal.value)
     assert "\n" not in str(refusal.value)
     assert not proof.exists()
-    if make is pickled_array:  # the attack is a real one: with pickles allowed it succeeds
-        np.load(path, allow_pickle=True)["line"]
-        assert proof.exists()
 
 
-@pytest.mark.parametrize("make", [plain_pickle, pickled_array])
-def test_a_pickle_in_a_run_folder_runs_nothing(run: Path, proof: Path, make: Callable[[Path], bytes]) -> None:
-    (run / "model/line.npz").write_bytes(make(proof))
-    refused(["predict", run], "model/line.npz", code=3)
+def test_the_attacks_are_real(tmp_path: Path, proof: Path) -> None:
+    files = attack_files(proof, *HELD)
+    np.load(io.BytesIO(files["pickled arrays"]), allow_pickle=True)["line"]
+    assert proof.exists()
+    proof.rmdir()
+    pickle.loads(files["a pickle"])
+    assert proof.exists()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_planted_model_in_a_run_folder_runs_nothing(run: Path, proof: Path, kind: str) -> None:
+    (run / "model/line.npz").write_bytes(attack_files(proof, *HELD)[kind])
+    said = "this model file is not the one that the run made"
+    refused(["predict", run], said, "run/model/line.npz", code=3)
     assert not proof.exists()
 
 
@@ -193,7 +180,7 @@ def test_pickled_chunks_are_refused(tmp_path: Path, proof: Path, place: str) -> 
     array = found["metadata"]["t2m/.zarray"] if place == "consolidated" else found
     array |= {"dtype": "|O", "filters": [{"id": "vlen-utf8"}], "compressor": {"id": "pickle"}}
     meta.write_text(json.dumps(found).replace('"pickle"', '"p\\u0069ckle"'))
-    (store / "t2m" / "0").write_bytes(pickle.dumps(Bomb(proof)))
+    (store / "t2m" / "0").write_bytes(attack_files(proof)["a pickle"])
     with pytest.raises(InputError, match="the store holds pickled chunks, which could run code"):
         open_dataset(store, standard=False)
     assert not proof.exists()
@@ -218,7 +205,7 @@ def test_a_keras_file_runs_nothing_and_writes_nowhere_else(tmp_path: Path, proof
         with pytest.raises(InputError, match=rf"{re.escape(name)} leads out of the archive"):
             files.load(tmp_path / "other.keras")
     assert not list(tmp_path.parent.rglob("climbed.txt"))
-    for content in (plain_pickle(proof), b"\x89HDF\r\n\x1a\n" + bytes(100)):
+    for content in (attack_files(proof)["a pickle"], b"\x89HDF\r\n\x1a\n" + bytes(100)):
         path.write_bytes(content)
         with pytest.raises(InputError, match=r"not a \.keras file"):
             files.load(path)

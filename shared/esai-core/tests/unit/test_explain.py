@@ -177,7 +177,7 @@ def _families():
         "forest": RandomForestRegressor(20, max_depth=5, random_state=0),
         "boosting": HistGradientBoostingRegressor(max_iter=30),
         "xgboost": None,
-        "network": MLPRegressor((16,), max_iter=150, random_state=0, early_stopping=True),
+        "network": MLPRegressor(hidden_layer_sizes=(16,), max_iter=150, random_state=0, early_stopping=True),
         **classes,
     }
 

@@ -7,7 +7,8 @@ import pytest
 import xarray as xr
 
 from esai_core.config import load_config
-from esai_core.errors import InputError, UsageError
+from esai_core.errors import EsaiError, InputError, UsageError
+from esai_core.tasks import fields
 from esai_core.tasks.fields import FieldCycle, open_field
 from esai_core.tasks.gapfill import pipeline
 from esai_core.tasks.gapfill.blobs import CHOOSE, LEARN, TEST, draw_blobs, part_cells
@@ -37,10 +38,15 @@ def test_blobs_hide_their_share_of_what_is_there_and_stay(rng):
 
 
 def test_parts_are_apart_and_of_their_size(rng):
-    observed = rng.random((20, 24, 24)) > 0.1
-    parts = part_cells(observed, share=0.3, choose=0.1, length=4.0, duration=1.0, seed=0)
+    observed = rng.random((80, 24, 24)) > 0.1
+    parts = part_cells(observed, share=0.3, choose=0.25, length=4.0, duration=2.0, seed=0)
     share = {kind: (parts == kind).sum() / observed.sum() for kind in (LEARN, CHOOSE, TEST)}
-    np.testing.assert_allclose([share[TEST], share[CHOOSE], share[LEARN]], [0.3, 0.07, 0.63], atol=0.01)
+    np.testing.assert_allclose([share[TEST], share[CHOOSE], share[LEARN]], [0.225, 0.075, 0.7], atol=0.01)
+    chooses = (parts == CHOOSE).any((1, 2))
+    assert not (parts[chooses] == TEST).any()
+    assert (chooses.reshape(-1, 4).all(1) | ~chooses.reshape(-1, 4).any(1)).all()
+    with pytest.raises(UsageError, match="longer series"):
+        part_cells(observed[:3], share=0.3, choose=0.25, length=4.0, duration=2.0, seed=0)
     assert not parts[~observed].any()
 
 
@@ -77,7 +83,7 @@ def test_examples_look_only_at_the_times_around(rng):
     land = np.zeros((3, 4), bool)
     land[0, 0] = True
     seen[:, 0, 0] = np.nan
-    made = make_examples(seen, 10 + seen * 0, land, window=1)
+    made = make_examples(seen, np.full_like(seen, 10), land, window=1)
     assert made.values.shape == made.mask.shape == (5, 3, 4, 6)
     np.testing.assert_array_equal(made.values[2, 2, 2, ::2], seen[1:4, 2, 2])
     assert made.mask[2, 1, 1].tolist() == [1, 1, 0, 1, 1, 1]
@@ -133,3 +139,9 @@ def test_a_series_must_be_even_and_long_enough(tmp_path):
         open_field(path, None, least=5)
     with pytest.raises(InputError, match="at least 50"):
         open_field(path, None, least=50)
+
+
+def test_without_the_extra_for_networks_nothing_is_begun(monkeypatch):
+    monkeypatch.setattr(fields, "find_spec", lambda name: None if name == "keras" else object())
+    with pytest.raises(EsaiError, match=r"keras is not installed; pip install 'esai-core\[tensorflow\]'"):
+        fields.need_networks()

@@ -22,10 +22,10 @@ def config(tmp_path):
 
 def test_damping_is_the_lagged_regression():
     rng = np.random.default_rng(0)
-    a = np.zeros((4000, 1, 2))
-    for t in range(1, 4000):
+    a = np.zeros((20000, 1, 2))
+    for t in range(1, 20000):
         a[t] = [0.9, -0.5] * a[t - 1] + rng.normal(size=(1, 2))
-    damping = Damping.fit(a, np.arange(4000), [1, 3])
+    damping = Damping.fit(a, np.arange(20000), [1, 3])
     np.testing.assert_allclose(damping.factors[:, 0, 0], [0.9, 0.729], atol=0.03)
     assert not damping.factors[:, 0, 1].any()  # an anomaly that turns over is not carried on
     np.testing.assert_allclose(damping.forecast(a, np.array([7]))[0, 1], a[7] * damping.factors[1])
@@ -71,7 +71,7 @@ def test_a_network_sees_the_window_and_nothing_later(config, kind):
     second = examples(poisoned, work.land, work.phases, starts, damping, **options)
     for name in first:
         np.testing.assert_array_equal(first[name], second[name])
-    assert first["baseline"].shape == (2, 16, 24, 4)
+    assert first["baseline"].shape == (2, 12, 18, 4)
     truth = targets(work.anomalies, work.land, starts, config.leads)
     np.testing.assert_array_equal(truth[1, ..., 2], work.anomalies[37])
 

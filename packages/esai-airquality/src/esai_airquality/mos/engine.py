@@ -144,7 +144,7 @@ def _trees(
     state: State, config: MosSection, lead: int, begin: int, span: tuple[int, int], due: bool, seed: int
 ) -> None:
     """Fit trees where they are due, and issue the forecasts of the target days `span`."""
-    kinds = {name: KINDS[name] for name in config.methods if name in KINDS}
+    kinds: dict[str, str] = {name: KINDS[name] for name in config.methods if name in KINDS}
     if kinds and config.interval:
         kinds |= {side: side for side in BOUNDS}
     panel, made = state.panel, state.predictions
@@ -214,8 +214,10 @@ def _interval(state: State, config: MosSection, lead: int, begin: int, stop: int
         raw[0][first:last] = centre[first - low :] - width
         raw[1][first:last] = centre[first - low :] + width
     origin = max(begin - config.interval_days + 1, 0)
+    raw_lower, raw_upper = (values[origin:last].astype(np.float64) for values in raw)
     lower, upper = widened(
-        *(values[origin:last].astype(np.float64) for values in raw),
+        raw_lower,
+        raw_upper,
         panel.observed[origin:stop],
         lead=lead,
         begin=begin - origin,

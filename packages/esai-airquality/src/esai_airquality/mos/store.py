@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from esai_airquality.mos.alerts import AlertRule
 from esai_airquality.mos.boosting import Trees
 from esai_airquality.mos.panel import Panel
 from esai_airquality.mos.state import State
-from esai_core.errors import InputError
+from esai_core.errors import InputError, reading
 from esai_core.io import atomic_path
 
 __all__ = ["load_state", "save_state"]
@@ -87,6 +88,12 @@ def load_state(path: str | Path) -> State:
         facts = json.loads(arrays["facts"].tobytes())
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"this is no state of a run: {error}", where=path) from error
+    with reading(path, "a state of esai-airquality"):
+        return _assembled(arrays, facts)
+
+
+def _assembled(arrays: dict[str, NDArray], facts: dict[str, Any]) -> State:
+    """Put a state together from its arrays and what is known about them."""
     leads = facts["leads"]
     first = leads[0]
 

@@ -39,7 +39,7 @@ def score_network(
         ``loso`` and ``blocks`` (tables of METHOD to scores; ``chosen`` is the method that was best at all
         other stations), ``delivered``, ``beats_idw``, ``beats_raw``, ``coverage``, and what the fit found.
     """
-    names = [name for name in config.methods if name in table]
+    names: list[str] = [name for name in config.methods if name in table]
     found: dict[str, Any] = {"delivered": fit.method, "units": network.units}
     for scheme in ("loso", "blocks"):
         rows = table[table["scheme"] == scheme].reset_index(drop=True)

@@ -61,8 +61,8 @@ def load_fit(path: str | Path) -> tuple[Fit, dict]:
     if facts["trend"] is not None:
         told = facts["trend"]
         columns = Columns(arrays["scale"], arrays["middle"], told["level"])
-        found = (arrays[name] for name in ("fitted", "centre", "slope"))
-        trend = Trend(told["kind"], columns, *found, told["base"], arrays["saved"].tobytes())
+        parts = {name: arrays[name] for name in ("fitted", "centre", "slope")}
+        trend = Trend(told["kind"], columns, base=told["base"], saved=arrays["saved"].tobytes(), **parts)
     covariance = None if facts["covariance"] is None else Covariance(**facts["covariance"])
     cases = {name: arrays[name] for name in _CASES}
     return Fit(facts["method"], trend, covariance=covariance, power=facts["power"], **cases), facts

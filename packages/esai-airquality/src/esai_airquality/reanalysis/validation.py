@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -90,10 +91,10 @@ def cross_validate(
 def _predicted(
     train: Sample, target: Sample, name: str, config: ModelSection, seed: int, *, variance: bool
 ) -> tuple[Array, Array]:
-    options = {"power": config.idw_power, "trees": config.trees, "seed": seed}
+    options: dict[str, Any] = {"power": config.idw_power, "trees": config.trees, "seed": seed}
     fit = fit_residual(train, name, variance=variance, **options)
-    residual, variance = predict_residual(fit, target)
-    return np.maximum(target.modelled + residual, 0.0), np.sqrt(variance)
+    residual, spread = predict_residual(fit, target)
+    return np.maximum(target.modelled + residual, 0.0), np.sqrt(spread)
 
 
 def rmse(table: pd.DataFrame, method: str) -> float:
@@ -101,14 +102,14 @@ def rmse(table: pd.DataFrame, method: str) -> float:
     return float(np.sqrt(np.mean((table[method] - table["observed"]) ** 2)))
 
 
-def chosen_elsewhere(table: pd.DataFrame, methods: list[str]) -> tuple[pd.Series, pd.Series]:
+def chosen_elsewhere(table: pd.DataFrame, methods: Sequence[str]) -> tuple[pd.Series, pd.Series]:
     """Correct each station by the method that is best at all the others.
 
     Parameters
     ----------
     table : DataFrame
         Of one scheme of `cross_validate`.
-    methods : list of str
+    methods : sequence of str
         To choose from.
 
     Returns
@@ -120,7 +121,7 @@ def chosen_elsewhere(table: pd.DataFrame, methods: list[str]) -> tuple[pd.Series
     own = squares.groupby(table["station"]).transform("sum")
     choice = (squares.sum() - own).idxmin(axis=1)
     column = pd.Index(methods).get_indexer(choice)
-    values = table[methods].to_numpy()[np.arange(len(table)), column]
+    values = table[list(methods)].to_numpy()[np.arange(len(table)), column]
     return pd.Series(values, index=table.index), choice
 
 

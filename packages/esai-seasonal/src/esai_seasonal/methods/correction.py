@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -272,10 +273,10 @@ class Correction:
             Not such a file, or one of a later format.
         """
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as archive:
                 content: dict[str, Any] = dict(archive)
             found = int(content["format"])
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise InputError("not a saved correction", where=str(path)) from error
         if found != FORMAT:
             raise InputError(f"saved in format {found}, this version reads {FORMAT}", where=str(path))

@@ -42,7 +42,14 @@ class ChainNetwork:
 
     @classmethod
     def fit(
-        cls, data: Data, starts: np.ndarray, config: SeasonalConfig, *, folder: Path, resume: bool = False
+        cls,
+        data: Data,
+        starts: np.ndarray,
+        config: SeasonalConfig,
+        *,
+        folder: Path,
+        resume: bool = False,
+        workers: int | None = None,
     ) -> ChainNetwork:
         """Train both on some starts (positions).
 
@@ -62,7 +69,8 @@ class ChainNetwork:
         at_nodes = coarsen_nodes(truth, factor).assign_coords(
             latitude=hindcast["latitude"], longitude=hindcast["longitude"]
         )
-        options = {"networks": config.model.networks, "width": config.model.width}
+        options: dict[str, Any] = {"networks": config.model.networks, "width": config.model.width}
+        options |= {"resume": resume, "workers": workers}
         coarse = CorrectionNetwork.fit(
             hindcast,
             at_nodes,
@@ -70,13 +78,12 @@ class ChainNetwork:
             kind=data.kind,
             config=config.train,
             folder=folder / "coarse",
-            resume=resume,
             **options,
         )
         fields = reference_fields(truth)
         refined = config.train.model_copy(update=SUPERRESOLUTION_TRAINING)
         fine = SuperResolution.fit(fields, factor=factor, static=data.fine)
-        fine = fine.train(fields, config=refined, folder=folder / "fine", resume=resume, **options)
+        fine = fine.train(fields, config=refined, folder=folder / "fine", **options)
         count = len(coarse.models)
         later = [{**row, "network": count + row["network"]} for row in fine.history]
         return cls(coarse, fine, coarse.history + later)

@@ -20,7 +20,7 @@ __all__ = ["load_network", "trainer"]
 
 
 def trainer(
-    config: SeasonalConfig, *, folder: Path | None = None, resume: bool = False
+    config: SeasonalConfig, *, folder: Path | None = None, resume: bool = False, workers: int | None = None
 ) -> Callable[[Data, np.ndarray, str], Any]:
     """Give the function that trains the network of a config on some starts.
 
@@ -32,6 +32,8 @@ def trainer(
         For checkpoints, one folder inside it for each training; a temporary one by default.
     resume : bool
         Go on from checkpoints.
+    workers : int, optional
+        Local processes that share each batch.
 
     Returns
     -------
@@ -50,11 +52,13 @@ def trainer(
             networks=config.model.networks,
             width=config.model.width,
             folder=place / part,
+            against=config.adversarial if config.model.adversarial else None,
             resume=resume,
+            workers=workers,
         )
 
     def train_chain(data: Data, starts: np.ndarray, part: str) -> ChainNetwork:
-        return ChainNetwork.fit(data, starts, config, folder=place / part, resume=resume)
+        return ChainNetwork.fit(data, starts, config, folder=place / part, resume=resume, workers=workers)
 
     return train_chain if config.model.design == "chain" else train_direct
 

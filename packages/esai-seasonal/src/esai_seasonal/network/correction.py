@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from esai_core.errors import InputError
+from esai_core.errors import InputError, reading
 from esai_core.grid import area_weights
 from esai_core.training import TrainConfig
 from esai_core.training import fit as train
 from esai_core.training import predict as forward
 from esai_core.training.files import read_checkpoint, write_checkpoint
+from esai_seasonal.config import AdversarialConfig
 from esai_seasonal.data import Static
 from esai_seasonal.methods.emos import coupled
 from esai_seasonal.methods.linear import root, unroot
-from esai_seasonal.network import varying
+from esai_seasonal.network import adversarial, varying
 from esai_seasonal.network.climate import Sums
 from esai_seasonal.network.features import (
     Moments,
@@ -32,15 +33,17 @@ from esai_seasonal.network.features import (
 __all__ = ["CorrectionNetwork", "Examples", "make_examples"]
 
 L1 = 0.5
+JUDGED = 4
+"""Members of each start and lead that a discriminator may see."""
 
 
 @dataclass(frozen=True)
 class Examples:
     """Training examples read by number: each is one start and lead (`esai_core.training.Source`).
 
-    Conditions are the same for all years of a start month and lead, so they are kept once and put together
-    as they
-    are read.
+    Conditions are the same for all years of a start month and lead, so they are kept once and put together as
+    they are read. With `members`, ``(start, lead, choice, latitude, longitude)`` in normal quantiles, one of
+    them is drawn anew in each epoch.
     """
 
     conditions: np.ndarray
@@ -49,18 +52,23 @@ class Examples:
     spread: np.ndarray
     target: np.ndarray
     pairs: np.ndarray
+    members: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def order(self, epoch: int, seed: int) -> np.ndarray:
         """Shuffle the examples for an epoch."""
-        return np.random.default_rng([seed, epoch]).permutation(len(self))
+        return np.random.default_rng([seed, epoch]).permutation(len(self)) + epoch * len(self)
 
     def read(self, numbers: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Give inputs and targets of some examples."""
-        start, lead = self.pairs[numbers].T
-        return self.inputs(start, lead), self.target[start, lead]
+        start, lead = self.pairs[numbers % len(self)].T
+        inputs = self.inputs(start, lead)
+        if self.members is not None:
+            choice = (numbers // len(self) + numbers) % self.members.shape[2]
+            inputs["member"] = self.members[start, lead, choice][..., None]
+        return inputs, self.target[start, lead]
 
     def inputs(self, start: np.ndarray, lead: np.ndarray) -> dict[str, np.ndarray]:
         """Give the inputs of some starts and leads."""
@@ -99,6 +107,10 @@ class CorrectionNetwork:
         Unit of the lead.
     history : list of dict
         Losses of the training.
+    opposed : CorrectionNetwork, optional
+        The same after adversarial training.
+    judges : dict
+        Weights and optimizers of the discriminators.
     """
 
     models: list[Any]
@@ -110,6 +122,8 @@ class CorrectionNetwork:
     kind: str
     units: str
     history: list[dict[str, Any]] = field(default_factory=list)
+    opposed: CorrectionNetwork | None = None
+    judges: dict[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def fit(
@@ -123,7 +137,9 @@ class CorrectionNetwork:
         networks: int,
         width: int,
         folder: Path,
+        against: AdversarialConfig | None = None,
         resume: bool = False,
+        workers: int | None = None,
     ) -> CorrectionNetwork:
         """Train on some starts.
 
@@ -145,8 +161,12 @@ class CorrectionNetwork:
             Channels.
         folder : Path
             For checkpoints.
+        against : AdversarialConfig, optional
+            Train on against discriminators of members.
         resume : bool
             Go on from them.
+        workers : int, optional
+            Processes that share each batch.
         """
         given = moments(fine, kind)
         goal = root(truth.transpose("start", "lead", "latitude", "longitude").values, kind).astype("float32")
@@ -160,21 +180,41 @@ class CorrectionNetwork:
             "width": width,
         }
         z = varying.normal_members(max(fine.sizes["number"], 2))
+        loss = varying.crps_l1(area, z, l1=L1)
         models, history = [], []
         for number in range(networks):
             seeded = config.model_copy(update={"seed": config.seed + number})
             found = train(
                 lambda: varying.build(**shape),
                 examples,
-                loss=varying.crps_l1(area, z, l1=L1),
+                loss=loss,
                 config=seeded,
                 folder=folder / f"network_{number}",
                 resume=resume,
+                workers=workers,
             )
             models.append(found.model)
             history += [{"network": number, **row} for row in found.rows]
         latitude, longitude = truth["latitude"].values, truth["longitude"].values
-        return cls(models, shape, scaling, static, latitude, longitude, kind, units, history)
+        fitted = cls(models, shape, scaling, static, latitude, longitude, kind, units, history)
+        if against is None:
+            return fitted
+        made, more = adversarial.oppose(
+            models,
+            replace(examples, members=judged_members(fine, config.seed)),
+            shape={**shape, "member": True},
+            loss=loss,
+            config=config,
+            against=against,
+            folder=folder,
+            sample=adversarial.member_samples,
+            resume=resume,
+            workers=workers,
+        )
+        plain = [varying.adopt(varying.build(**shape), model) for model in made]
+        judges = adversarial.discriminator_weights(folder, networks)
+        opposed = replace(fitted, models=plain, history=[], judges=judges)
+        return replace(fitted, opposed=opposed, history=history + more)
 
     def distribution(self, given: Moments, leads: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Centre and scale of the members, ``(start, lead, latitude, longitude)``."""
@@ -252,6 +292,7 @@ class CorrectionNetwork:
         arrays |= self.static.arrays()
         for number, model in enumerate(self.models):
             arrays |= {f"model_{number}/{i}": w for i, w in enumerate(model.get_weights())}
+        arrays |= self.judges
         meta = {
             "network": "correction",
             "format": 1,
@@ -261,15 +302,51 @@ class CorrectionNetwork:
             "units": self.units,
         }
         write_checkpoint(folder / "network.npz", arrays, meta)
+        if self.opposed is not None:
+            self.opposed.save(folder / "adversarial")
 
     @classmethod
     def load(cls, folder: Path) -> CorrectionNetwork:
-        """Read what `save` wrote."""
-        arrays, meta = read_checkpoint(folder / "network.npz")
-        models = varying.rebuilt(meta["shape"], arrays, meta["models"])
-        scaling, static = Scaling.from_arrays(arrays), Static.from_arrays(arrays)
-        place = (arrays["latitude"], arrays["longitude"])
-        return cls(models, meta["shape"], scaling, static, *place, meta["kind"], meta["units"])
+        """Read what `save` wrote; `InputError` if the file is something else."""
+        path = folder / "network.npz"
+        arrays, meta = read_checkpoint(path)
+        second = folder / "adversarial"
+        with reading(path, "a network for correction"):
+            models = varying.rebuilt(meta["shape"], arrays, meta["models"])
+            scaling, static = Scaling.from_arrays(arrays), Static.from_arrays(arrays)
+            return cls(
+                models,
+                meta["shape"],
+                scaling,
+                static,
+                arrays["latitude"],
+                arrays["longitude"],
+                meta["kind"],
+                meta["units"],
+                opposed=cls.load(second) if second.exists() else None,
+                judges={name: values for name, values in arrays.items() if name.startswith("opposed_")},
+            )
+
+
+def judged_members(fine: xr.DataArray, seed: int) -> np.ndarray:
+    """Draw a few raw members of each start and lead, as the normal quantiles of their ranks in each cell.
+
+    Returns
+    -------
+    ndarray
+        ``(start, lead, choice, latitude, longitude)``, float32; 0 where a member is missing.
+    """
+    raw = fine.transpose("start", "lead", "latitude", "longitude", "number")
+    random = np.random.default_rng([seed, 5])
+    out = np.empty((*raw.shape[:2], JUDGED, *raw.shape[2:4]), "float32")
+    zero, one = np.zeros(raw.shape[1:4]), np.ones(raw.shape[1:4])
+    for start in range(raw.shape[0]):
+        values = raw[start].values
+        z = np.nan_to_num(coupled(zero, one, values))
+        whole = np.flatnonzero(np.isfinite(values).any(axis=(0, 1, 2)))
+        chosen = random.choice(whole if whole.size else np.arange(1), JUDGED)
+        out[start] = np.moveaxis(z[..., chosen], -1, 1)
+    return out
 
 
 def _area(latitude: np.ndarray, columns: int) -> np.ndarray:

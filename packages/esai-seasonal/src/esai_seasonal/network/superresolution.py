@@ -10,97 +10,20 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from esai_core.errors import InputError, UsageError, nearest
+from esai_core.errors import InputError, UsageError, nearest, reading
 from esai_core.grid import Grid, area_weights, coarsen_nodes, regrid
 from esai_core.training.files import read_checkpoint, write_checkpoint
+from esai_seasonal.config import AdversarialConfig
 from esai_seasonal.data import Static
 from esai_seasonal.network.bicubic import bicubic
+from esai_seasonal.network.fields import Climate, Fields, classes_of, groups_of, period_of
 
 __all__ = ["METHODS", "SuperResolution", "groups_of"]
 
-METHODS = ("bilinear", "bicubic", "residual_climatology", "network")
+METHODS = ("bilinear", "bicubic", "residual_climatology", "network", "adversarial")
 FILTERS = 4
+NOISE_FILTERS = 4
 BATCH = 128
-
-
-def groups_of(times: np.ndarray, period: str) -> np.ndarray:
-    """Class of each time in the residual climatology: its hour (0 to 23) or its month (0 to 11)."""
-    stamps = np.asarray(times).astype("datetime64[h]")
-    if period == "hour":
-        return (stamps - stamps.astype("datetime64[D]")).astype(int)
-    return stamps.astype("datetime64[M]").astype(int) % 12
-
-
-def period_of(times: np.ndarray) -> str:
-    """Give "hour" for times less than a day apart, else "month"."""
-    step = np.median(np.diff(np.sort(np.asarray(times).astype("datetime64[s]")))).astype("timedelta64[s]")
-    return "hour" if step < np.timedelta64(1, "D") else "month"
-
-
-@dataclass(frozen=True)
-class Climate:
-    """Statistics of the training fields, by class of time.
-
-    Attributes
-    ----------
-    residual, mean : ndarray
-        Mean of fine minus bilinear, and of bilinear, ``(class, latitude, longitude)``; 0 for a class
-        without fields.
-    scale : ndarray
-        Standard deviation of the residual about its mean, ``(latitude, longitude)``.
-    count : ndarray
-        Fields of each class.
-    numbers : ndarray
-        Standard deviation of the bilinear anomalies; mean and standard deviation of the bilinear fields.
-    """
-
-    residual: np.ndarray
-    mean: np.ndarray
-    scale: np.ndarray
-    count: np.ndarray
-    numbers: np.ndarray
-
-    @classmethod
-    def of(cls, fine: np.ndarray, smooth: np.ndarray, group: np.ndarray, classes: int) -> Climate:
-        """Fit on training fields and their bilinear versions, both ``(time, latitude, longitude)``."""
-        residual = fine - smooth
-        count = np.bincount(group, minlength=classes)
-        maps = []
-        for values in (residual, smooth):
-            found = np.zeros((classes, *values.shape[1:]))
-            for g in np.flatnonzero(count):
-                found[g] = _mean(values[group == g])
-            maps.append(found)
-        scale = np.sqrt(_mean((residual - maps[0][group]) ** 2))
-        spread = np.nanstd(smooth - maps[1][group])
-        numbers = np.array([spread, np.nanmean(smooth), np.nanstd(smooth)])
-        return cls(maps[0], maps[1], scale, count, numbers)
-
-    @property
-    def level(self) -> float:
-        """Mean of `scale` over the cells that vary; not below a twentieth of the residuals' own size."""
-        present = np.isfinite(self.scale) & (self.scale > 0)
-        mean = float(self.scale[present].mean()) if present.any() else 0.0
-        return max(mean, 0.05 * self.size) or 1.0
-
-    @property
-    def size(self) -> float:
-        """Root mean square of the residual climatology."""
-        return float(np.sqrt(np.nanmean(self.residual**2)))
-
-    def without(self, own: np.ndarray, group: np.ndarray) -> np.ndarray:
-        """Residual climatology of some fields without their own residual ``(time, latitude, longitude)``."""
-        n = self.count[group][:, None, None].astype(float)
-        others = (self.residual[group] * n - own) / np.maximum(n - 1, 1)
-        return np.where(n > 1, others, self.residual[group])
-
-
-def _mean(x: np.ndarray) -> np.ndarray:
-    present = np.isfinite(x)
-    n = present.sum(0)
-    return np.divide(
-        np.where(present, x, 0.0).sum(0, dtype=float), n, out=np.full(n.shape, np.nan), where=n > 0
-    )
 
 
 @dataclass(frozen=True)
@@ -125,6 +48,11 @@ class SuperResolution:
         Arguments of `esai_seasonal.network.varying.build`.
     history : list of dict
         Losses of the training.
+    opposed : list
+        The same networks trained on against discriminators, with noise as a further input; one of them makes
+        a field, as the mean of several would be smooth again.
+    judges : dict
+        Weights and optimizers of the discriminators.
     """
 
     grid: Grid
@@ -135,11 +63,13 @@ class SuperResolution:
     models: list[Any] = field(default_factory=list)
     shape: dict[str, int] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
+    opposed: list[Any] = field(default_factory=list)
+    judges: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def methods(self) -> tuple[str, ...]:
         """Methods that `predict` knows."""
-        return METHODS if self.models else METHODS[:-1]
+        return METHODS[: 3 + bool(self.models) + bool(self.opposed)]
 
     @classmethod
     def fit(cls, fine: xr.DataArray, *, factor: int, static: Static | None = None) -> SuperResolution:
@@ -164,7 +94,7 @@ class SuperResolution:
         period = period_of(fine["time"].values)
         group = groups_of(fine["time"].values, period)
         smooth = regrid(coarsen_nodes(fine, factor), grid).values
-        climate = Climate.of(fine.values.astype(float), smooth.astype(float), group, _classes(period))
+        climate = Climate.of(fine.values.astype(float), smooth.astype(float), group, classes_of(period))
         return cls(grid, factor, period, climate, static or Static())
 
     def train(
@@ -175,11 +105,13 @@ class SuperResolution:
         networks: int,
         width: int,
         folder: Path,
+        against: AdversarialConfig | None = None,
         resume: bool = False,
+        workers: int | None = None,
     ) -> SuperResolution:
         """Train networks on the fields of the fit; parameters as of `CorrectionNetwork.fit`."""
         from esai_core.training import fit as run_training
-        from esai_seasonal.network import varying
+        from esai_seasonal.network import adversarial, varying
 
         group = groups_of(fine["time"].values, self.period)
         smooth = regrid(coarsen_nodes(fine, self.factor), self.grid).values
@@ -195,23 +127,41 @@ class SuperResolution:
             "filters": FILTERS,
         }
         area = np.asarray(area_weights(self.grid.latitude))[:, None] * np.ones(self.grid.shape[1])
+        loss = varying.l1_l2(area / area.mean())
         models, history = [], []
         for number in range(networks):
             found = run_training(
                 lambda: varying.build(**shape),
                 examples,
-                loss=varying.l1_l2(area / area.mean()),
+                loss=loss,
                 config=config.model_copy(update={"seed": config.seed + number}),
                 folder=folder / f"superresolution_{number}",
                 resume=resume,
+                workers=workers,
             )
             models.append(found.model)
             history += [{"network": number, **row} for row in found.rows]
-        return replace(self, models=models, shape=shape, history=history)
+        trained = replace(self, models=models, shape=shape, history=history)
+        if against is None:
+            return trained
+        opposed, more = adversarial.oppose(
+            models[:1],
+            replace(examples, noisy=True),
+            shape={**shape, "noise": NOISE_FILTERS},
+            loss=loss,
+            config=config,
+            against=against,
+            folder=folder,
+            resume=resume,
+            workers=workers,
+        )
+        judges = adversarial.discriminator_weights(folder, 1)
+        later = [{**row, "network": networks} for row in more]
+        return replace(trained, opposed=opposed, judges=judges, history=history + later)
 
     def _conditions(self) -> np.ndarray:
         """Make the maps of each class of time, ``(class, latitude, longitude, channel)``."""
-        classes = _classes(self.period)
+        classes = classes_of(self.period)
         full = (classes, *self.grid.shape)
         phase = 2 * np.pi * np.arange(classes) / classes
         maps = [np.broadcast_to(f(k * phase)[:, None, None], full) for k in (1, 2) for f in (np.sin, np.cos)]
@@ -249,7 +199,9 @@ class SuperResolution:
         domain = np.broadcast_to(anomaly.mean((1, 2), keepdims=True), anomaly.shape)
         return np.stack([anomaly, level, domain], axis=-1).astype("float32")
 
-    def predict(self, coarse: xr.DataArray, times: np.ndarray, *, method: str = "network") -> xr.DataArray:
+    def predict(
+        self, coarse: xr.DataArray, times: np.ndarray, *, method: str = "network", draw: int = 0
+    ) -> xr.DataArray:
         """Refine coarse fields.
 
         Parameters
@@ -260,6 +212,8 @@ class SuperResolution:
             Time of each sample, by whose hour or month the residual climatology is chosen.
         method : str
             One of `methods`.
+        draw : int
+            Which of the equally likely fields of the method "adversarial".
 
         Raises
         ------
@@ -283,14 +237,20 @@ class SuperResolution:
             )
         values = smooth.values.astype(float)
         out = values + self.climate.residual[group]
-        if method == "network":
-            out = out + self._refinement(values, group)
+        if method in ("network", "adversarial"):
+            keys = np.asarray(times).astype("datetime64[h]").astype(int) + (1 << 32)
+            out = out + self._refinement(values, group, keys if method == "adversarial" else None, draw)
         return smooth.copy(data=out.astype("float32"))
 
-    def _refinement(self, smooth: np.ndarray, group: np.ndarray) -> np.ndarray:
+    def _refinement(
+        self, smooth: np.ndarray, group: np.ndarray, keys: np.ndarray | None, draw: int
+    ) -> np.ndarray:
+        """Give what the networks add; with `keys` the adversarial ones, on noise of these fields."""
         from esai_core.training import predict as forward
+        from esai_seasonal.network.adversarial import noise
 
         conditions = self._conditions()
+        models = self.models if keys is None else self.opposed
         out = np.zeros(smooth.shape)
         for first in range(0, len(smooth), BATCH):
             some = slice(first, first + BATCH)
@@ -298,8 +258,10 @@ class SuperResolution:
                 "conditions": conditions[group[some]],
                 "predictors": self._predictors(smooth[some], group[some]),
             }
-            for model in self.models:
-                out[some] += forward(model, inputs, batch_size=BATCH)[..., 0] / len(self.models)
+            if keys is not None:
+                inputs["noise"] = noise(keys[some], self.grid.shape, draw=draw)
+            for model in models:
+                out[some] += forward(model, inputs, batch_size=BATCH)[..., 0] / len(models)
         return out * self.climate.level
 
     def _check_nodes(self, coarse: xr.DataArray) -> None:
@@ -321,6 +283,9 @@ class SuperResolution:
         arrays |= self.static.arrays()
         for number, model in enumerate(self.models):
             arrays |= {f"model_{number}/{i}": w for i, w in enumerate(model.get_weights())}
+        for number, model in enumerate(self.opposed):
+            arrays |= {f"generator_{number}/{i}": w for i, w in enumerate(model.get_weights())}
+        arrays |= self.judges
         meta = {
             "network": "superresolution",
             "format": 1,
@@ -328,45 +293,28 @@ class SuperResolution:
             "period": self.period,
             "shape": self.shape,
             "models": len(self.models),
+            "opposed": len(self.opposed),
         }
         write_checkpoint(folder / "network.npz", arrays, meta)
 
     @classmethod
     def load(cls, folder: Path) -> SuperResolution:
-        """Read what `save` wrote."""
-        arrays, meta = read_checkpoint(folder / "network.npz")
-        grid = Grid(arrays["latitude"], arrays["longitude"])
-        climate = Climate(*(arrays[name] for name in ("residual", "mean", "scale", "count", "numbers")))
-        static = Static.from_arrays(arrays)
-        models = []
-        if meta["models"]:
+        """Read what `save` wrote; `InputError` if the file is something else."""
+        path = folder / "network.npz"
+        arrays, meta = read_checkpoint(path)
+        with reading(path, "a network for super-resolution"):
+            grid = Grid(arrays["latitude"], arrays["longitude"])
+            climate = Climate(*(arrays[name] for name in ("residual", "mean", "scale", "count", "numbers")))
+            static = Static.from_arrays(arrays)
+            fitted = cls(grid, meta["factor"], meta["period"], climate, static, shape=meta["shape"])
+            if not meta["models"]:
+                return fitted
             from esai_seasonal.network import varying
 
-            models = varying.rebuilt(meta["shape"], arrays, meta["models"])
-        return cls(grid, meta["factor"], meta["period"], climate, static, models, meta["shape"])
-
-
-def _classes(period: str) -> int:
-    return 24 if period == "hour" else 12
-
-
-@dataclass(frozen=True)
-class Fields:
-    """Training fields by number (`esai_core.training.Source`); conditions are kept once per class."""
-
-    conditions: np.ndarray
-    group: np.ndarray
-    predictors: np.ndarray
-    target: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.group)
-
-    def order(self, epoch: int, seed: int) -> np.ndarray:
-        """Shuffle the fields for an epoch."""
-        return np.random.default_rng([seed, epoch]).permutation(len(self))
-
-    def read(self, numbers: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """Give inputs and targets of some fields."""
-        inputs = {"conditions": self.conditions[self.group[numbers]], "predictors": self.predictors[numbers]}
-        return inputs, self.target[numbers]
+            noisy = {**meta["shape"], "noise": NOISE_FILTERS}
+            return replace(
+                fitted,
+                models=varying.rebuilt(meta["shape"], arrays, meta["models"]),
+                opposed=varying.rebuilt(noisy, arrays, meta.get("opposed", 0), name="generator"),
+                judges={name: values for name, values in arrays.items() if name.startswith("opposed_")},
+            )

@@ -26,7 +26,7 @@ import numpy as np
 from esai_core.nn._keras import keras, ops
 from esai_core.nn.layers import Pad
 
-__all__ = ["build", "crps_l1", "ensemble_scores", "l1_l2", "normal_members", "rebuilt"]
+__all__ = ["adopt", "build", "crps_l1", "ensemble_scores", "l1_l2", "normal_members", "rebuilt"]
 
 L = keras.layers
 
@@ -40,6 +40,8 @@ def build(
     depth: int = 2,
     kernel: int = 3,
     filters: int = 0,
+    noise: int = 0,
+    member: bool = False,
 ) -> keras.Model:
     """Build a varying-coefficient network for grids of any size.
 
@@ -59,37 +61,54 @@ def build(
     filters : int
         Linear 5 x 5 filters of the predictors (and as many with gaps, reaching 9 x 9) that join the
         predictors.
+    noise : int
+        Linear 5 x 5 filters of a further input ``"noise"`` of one channel, which enters with coefficients of
+        its own: a new draw of it is another field that the predictors allow.
+    member : bool
+        Pass a further input ``"member"`` (a standardised member, one channel) on as the last output, for a
+        discriminator of members.
 
     Returns
     -------
     keras.Model
         Input: a dict of ``(batch, latitude, longitude, channel)``; output ``(batch, latitude, longitude, 1
-        or 2)``,
-        zero before training.
+        to 3)``, zero before training but for the member. Layers with weights have names: `adopt` brings the
+        weights of a network to one with more inputs.
     """
     shape = (None, None)
     inputs = {"conditions": keras.Input((*shape, conditions), name="conditions")}
     inputs["predictors"] = keras.Input((*shape, predictors), name="predictors")
     x = inputs["conditions"]
-    for _ in range(depth):
-        x = L.Conv2D(width, kernel, activation="silu")(Pad(kernel // 2)(x))
-    x = L.Conv2D(2 * width if filters else width, 1, activation="silu")(
+    for number in range(depth):
+        x = L.Conv2D(width, kernel, activation="silu", name=f"features_{number}")(Pad(kernel // 2)(x))
+    x = L.Conv2D(2 * width if filters else width, 1, activation="silu", name="features")(
         L.Concatenate()([x, inputs["conditions"]])
     )
     terms = inputs["predictors"]
     if filters:
         filtered = [
-            L.Conv2D(filters, 5, dilation_rate=gap, use_bias=False)(Pad(2 * gap)(inputs["predictors"]))
+            L.Conv2D(filters, 5, dilation_rate=gap, use_bias=False, name=f"filters_{gap}")(
+                Pad(2 * gap)(inputs["predictors"])
+            )
             for gap in (1, 2)
         ]
         terms = L.Concatenate()([terms, *filtered])
     coefficients = L.Conv2D(terms.shape[-1], 1, kernel_initializer="zeros", name="coefficients")(x)
     y = ops.sum(coefficients * terms, axis=-1, keepdims=True)
+    if noise:
+        inputs["noise"] = keras.Input((*shape, 1), name="noise")
+        drawn = L.Conv2D(noise, 5, use_bias=False, name="noise_filters")(Pad(2)(inputs["noise"]))
+        drawn = L.Concatenate()([inputs["noise"], drawn])
+        amplitudes = L.Conv2D(1 + noise, 1, kernel_initializer="zeros", name="noise_coefficients")(x)
+        y = y + ops.sum(amplitudes * drawn, axis=-1, keepdims=True)
     if spread:
         inputs["spread"] = keras.Input((*shape, spread), name="spread")
         factors = L.Conv2D(1 + spread, 1, kernel_initializer="zeros", name="log_spread")(x)
         log_scale = factors[..., :1] + ops.sum(factors[..., 1:] * inputs["spread"], axis=-1, keepdims=True)
         y = L.Concatenate()([y, log_scale])
+    if member:
+        inputs["member"] = keras.Input((*shape, 1), name="member")
+        y = L.Concatenate()([y, inputs["member"]])
     return keras.Model(inputs, y, name="varying")
 
 
@@ -163,11 +182,22 @@ def normal_members(n: int) -> np.ndarray:
     return ndtri((np.arange(n) + 0.5) / n) if n > 1 else np.zeros(1)
 
 
-def rebuilt(shape: dict[str, int], arrays: Mapping[str, np.ndarray], count: int) -> list[keras.Model]:
+def adopt(model: keras.Model, source: keras.Model) -> keras.Model:
+    """Give `model` the weights of the layers that it shares with `source`, by name; the others stay."""
+    known = {layer.name: layer for layer in source.layers if layer.weights}
+    for layer in model.layers:
+        if layer.weights and layer.name in known:
+            layer.set_weights(known[layer.name].get_weights())
+    return model
+
+
+def rebuilt(
+    shape: Mapping[str, Any], arrays: Mapping[str, np.ndarray], count: int, *, name: str = "model"
+) -> list[keras.Model]:
     """Build `count` networks and set their weights from the arrays ``model_0/0``, ``model_0/1`` ..."""
     models = []
     for number in range(count):
         model = build(**shape)
-        model.set_weights([arrays[f"model_{number}/{i}"] for i in range(len(model.weights))])
+        model.set_weights([arrays[f"{name}_{number}/{i}"] for i in range(len(model.weights))])
         models.append(model)
     return models

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -231,14 +232,14 @@ def save(result: GlmFit | GlmPath, path: str | Path) -> None:
 def load(path: str | Path) -> GlmFit | GlmPath:
     """Read what `save` wrote; `InputError` if the file is something else."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         head = json.loads(arrays.pop("head").tobytes())
         kinds: dict[str, type[GlmFit] | type[GlmPath]] = {"GlmFit": GlmFit, "GlmPath": GlmPath}
         kind = kinds[head["kind"]]
     except FileNotFoundError:
         raise InputError("no such file", where=path) from None
-    except (KeyError, ValueError, OSError) as error:
+    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(
             "not a saved GLM", where=path, remedy="give a file that esai_core.glm.save wrote"
         ) from error

@@ -66,7 +66,7 @@ def input_gradient(
         given = tf.convert_to_tensor(x)
         with tf.GradientTape() as tape:
             tape.watch(given)
-            value = total(given, others)
+            value = total(given, {key: tf.convert_to_tensor(one) for key, one in others.items()})
         return np.asarray(tape.gradient(value, given, unconnected_gradients="zero"))
 
     def gradient(x: np.ndarray) -> np.ndarray:
@@ -99,8 +99,10 @@ def randomised(model: keras.Model, *, seed: int = 0) -> keras.Model:
     """
     rng = np.random.default_rng(seed)
     copy = keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
-    for variable in copy.trainable_variables:
-        values = np.asarray(ops.convert_to_numpy(variable))
-        variable.assign(rng.permutation(values.ravel()).reshape(values.shape))
+    learnt = {id(variable) for variable in copy.trainable_variables}
+    weights = [
+        rng.permutation(values.ravel()).reshape(values.shape) if id(variable) in learnt else values
+        for variable, values in zip(copy.weights, model.get_weights(), strict=True)
+    ]
+    copy.set_weights(weights)
     return copy

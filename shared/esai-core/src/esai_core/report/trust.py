@@ -52,8 +52,9 @@ def add_intervals(
         f"fitted nor calibrated anything. {text}".strip(),
     )
     width = f"mean width ({units})" if units else "mean width"
-    rows = {
-        name: {
+    rows = [
+        {
+            "part": name,
             "coverage": one["coverage"],
             "5-95 % of it": f"{one['coverage_low']:.3f} to {one['coverage_high']:.3f}"
             if "coverage_low" in one
@@ -64,7 +65,7 @@ def add_intervals(
             "cases": int(one["cases"]),
         }
         for name, one in scores.items()
-    }
+    ]
     report.table(
         rows,
         caption="Coverage should be the claim; among intervals that keep it, the narrower are better. "

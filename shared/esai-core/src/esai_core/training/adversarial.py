@@ -32,11 +32,15 @@ class Adversary:
         Weight of the adversarial loss; the loss of the model has 1.
     learning_rate : float
         Step size of the discriminator's Adam (with beta 1 = 0.5).
+    sample : callable, optional
+        ``sample(targets, output) -> (real, made)``: what is judged, where that is not the targets and the
+        outputs themselves (an output that holds the parameters of a distribution, say).
     """
 
     discriminator: Any
     weight: float = 1e-2
     learning_rate: float = 1e-4
+    sample: Callable[[Any, Any], tuple[Any, Any]] | None = None
 
     def __post_init__(self) -> None:
         if not (self.weight > 0 and self.learning_rate > 0):
@@ -112,7 +116,8 @@ def adversarial_update(
             output = model(inputs, training=True)
             pixel = tf.reduce_sum(tf.cast(loss(targets, output), tf.float32) * weights)
             penalty = tf.add_n(model.losses) / replicas if model.losses else 0.0
-            real, fake, counts, members = _samples(targets, output, weights)
+            judged_of = (targets, output) if adversary.sample is None else adversary.sample(targets, output)
+            real, fake, counts, members = _samples(*judged_of, weights)
             with tape.stop_recording():
                 judged = judge_update(inputs, real, tf.stop_gradient(fake), counts, members)
             against = tf.reduce_mean(tf.nn.softplus(-logits(inputs, fake, members)), axis=1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -9,7 +11,7 @@ from scipy import ndimage
 from esai_core.errors import UsageError
 from esai_core.synthetic import correlated_fields
 
-__all__ = ["CHOOSE", "LEARN", "TEST", "draw_blobs", "part_cells"]
+__all__ = ["CHOOSE", "LEARN", "TEST", "draw_blobs", "part_cells", "time_runs"]
 
 LEARN, CHOOSE, TEST = 1, 2, 3
 """What an observed cell is for; 0 where nothing was observed."""
@@ -52,10 +54,29 @@ def draw_blobs(
     return hidden
 
 
+def time_runs(times: int, *, duration: float) -> NDArray[np.int64]:
+    """Label times by runs of twice the duration of a blob; each time by itself where blobs do not stay."""
+    return np.arange(times) // (math.ceil(2 * duration) if duration > 1 else 1)
+
+
 def part_cells(
     observed: NDArray[np.bool_], *, share: float, choose: float, length: float, duration: float, seed: int
 ) -> NDArray[np.int8]:
-    """Part the observed cells into those to learn from, to choose by and to test on; all in blobs.
+    """Part the observed cells into those to learn from, to choose by and to test on; the last two in blobs.
+
+    The blobs of some runs of times choose, those of the others test: so both are of one kind, and what is
+    calibrated on the first holds for the second.
+
+    Parameters
+    ----------
+    observed : array (time, latitude, longitude) of bool
+    share : float
+        Share of the cells of each time that is hidden.
+    choose : float
+        Share of the times whose blobs choose.
+    length, duration : float
+        Of the blobs.
+    seed : int
 
     Returns
     -------
@@ -63,9 +84,15 @@ def part_cells(
         0 (not observed), `LEARN`, `CHOOSE` or `TEST`.
     """
     rng = np.random.default_rng(seed)
-    options = {"length": length, "duration": duration}
-    test = draw_blobs(rng, observed, share=share, **options)
-    chosen = draw_blobs(rng, observed & ~test, share=choose, **options)
+    hidden = draw_blobs(rng, observed, share=share, length=length, duration=duration)
+    runs = time_runs(len(observed), duration=duration)
+    count = runs[-1] + 1
+    if count < 2:
+        raise UsageError(
+            f"{len(observed)} times for blobs that stay {duration:g}", remedy="give a longer series"
+        )
+    chosen = rng.permutation(count)[: min(max(1, round(choose * count)), count - 1)]
+    chooses = np.isin(runs, chosen)[:, None, None]
     parts = observed.astype(np.int8)
-    parts[chosen], parts[test] = CHOOSE, TEST
+    parts[hidden & chooses], parts[hidden & ~chooses] = CHOOSE, TEST
     return parts

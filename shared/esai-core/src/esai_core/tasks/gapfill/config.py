@@ -21,8 +21,8 @@ coverage = 0.9           # of the intervals
 field = "field.nc"       # NetCDF, Zarr or GRIB with one variable on (time, latitude, longitude), gaps as NaN
 
 [hide]                   # what is kept back from what was observed, to choose and to score
-share = 0.3              # share of the observed cells of each time, in blobs: the test
-choose = 0.1             # share of the rest: chooses the modes and the method, calibrates the intervals
+share = 0.3              # share of the observed cells of each time, in blobs
+choose = 0.25            # share of the times whose blobs choose and calibrate; those of the others test
 length = 6.0             # size of a blob, in grid steps
 duration = 1.0           # how long a blob stays, in time steps
 seed = 0
@@ -61,9 +61,9 @@ class Hide(Section):
     """What is kept back, in blobs."""
 
     share: Share = 0.3
-    """Share of the observed cells of each time: the test."""
-    choose: Share = 0.1
-    """Share of the rest, to choose modes and method and to calibrate."""
+    """Share of the observed cells of each time that is hidden."""
+    choose: Share = 0.25
+    """Share of the times whose blobs choose and calibrate; those of the others test."""
     length: Annotated[float, Field(gt=0)] = 6.0
     """Size of a blob in grid steps."""
     duration: Annotated[float, Field(gt=0)] = 1.0

@@ -63,7 +63,6 @@ def prepare(folder: Path) -> Path:
     clouds = draw_blobs(np.random.default_rng(1), field.notnull().values, share=0.2, length=5.0)
     io.write_netcdf(field.where(~clouds).to_dataset(), folder / "field.nc")
     config = folder / "config.toml"
-    config.write_text(
-        TEMPLATE.replace("width = 16", "width = 8").replace("epochs = 30", "epochs = 12"), "utf-8"
-    )
+    small = TEMPLATE.replace("width = 16", "width = 8").replace("draws = 3", "draws = 2")
+    config.write_text(small.replace("epochs = 30", "epochs = 10"), "utf-8")
     return config

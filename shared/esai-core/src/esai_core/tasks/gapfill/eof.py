@@ -45,9 +45,11 @@ def fill_eof(
         The reconstruction everywhere, observed cells too.
     """
     gaps = np.isnan(anomalies)
-    filled = np.where(gaps, 0.0 if start is None else start, anomalies).astype(np.float32)
+    filled: NDArray[np.float32] = np.where(gaps, 0.0 if start is None else start, anomalies).astype(
+        np.float32
+    )
     scale = float(np.sqrt(np.nanmean(np.square(anomalies, dtype=np.float64)))) or 1.0
-    truncated = filled
+    truncated: NDArray[np.float32] = filled
     for _ in range(iterations):
         truncated = _truncated(filled, modes)
         change = truncated[gaps] - filled[gaps]
@@ -64,7 +66,8 @@ def _truncated(matrix: NDArray[np.float32], modes: int) -> NDArray[np.float32]:
     size = len(gram)
     _, vectors = np.linalg.eigh(gram.astype(np.float64))
     leading = vectors[:, max(0, size - modes) :].astype(np.float32)
-    return leading @ (leading.T @ matrix) if wide else (matrix @ leading) @ leading.T
+    made = leading @ (leading.T @ matrix) if wide else (matrix @ leading) @ leading.T
+    return np.asarray(made, np.float32)
 
 
 def choose_modes(

@@ -60,8 +60,8 @@ def make_examples(seen: NDArray, filled: NDArray, land: NDArray[np.bool_], *, wi
             moved, valid = _shifted(field, offset), _shifted(known, offset)
             values.append(np.where(valid, moved, 0))
             mask.append(valid)
-    stack = (np.stack(part, axis=-1).astype(np.float32) for part in (values, mask))
-    return Examples(*stack, np.where(sea, filled, 0).astype(np.float32)[..., None])
+    stacks = [np.stack(part, axis=-1).astype(np.float32) for part in (values, mask)]
+    return Examples(stacks[0], stacks[1], np.where(sea, filled, 0).astype(np.float32)[..., None])
 
 
 def _shifted(values: NDArray, offset: int) -> NDArray:

@@ -14,8 +14,8 @@ from esai_core import io, nn
 from esai_core.grid import area_weights
 from esai_core.report import Report, add_intervals, key_message, plots
 from esai_core.runs import RunFolder, read_metrics
-from esai_core.tasks.fields import FieldCycle, open_field, score_methods, write_history
-from esai_core.tasks.gapfill.blobs import CHOOSE, LEARN, TEST, part_cells
+from esai_core.tasks.fields import FieldCycle, need_networks, open_field, score_methods, write_history
+from esai_core.tasks.gapfill.blobs import CHOOSE, LEARN, TEST, part_cells, time_runs
 from esai_core.tasks.gapfill.config import GapfillConfig
 from esai_core.tasks.gapfill.eof import choose_modes, interpolate_in_time
 from esai_core.tasks.gapfill.network import refine, train_network
@@ -58,7 +58,7 @@ class Work:
     @property
     def land(self) -> NDArray[np.bool_]:
         """Cells that are never seen."""
-        return ~self.seen.any(0)
+        return np.logical_not(self.seen.any(axis=0))
 
     def only(self, *kinds: int) -> NDArray[np.float32]:
         """Standardised anomalies of the parts named, NaN elsewhere."""
@@ -84,6 +84,7 @@ def prepare_work(config: GapfillConfig, *kinds: int) -> Work:
 
 def train(config: GapfillConfig, run: RunFolder) -> None:
     """Choose the number of modes, train the network, choose the method: all without the test's cells."""
+    need_networks()
     work = prepare_work(config, LEARN)
     learn, held = work.only(LEARN), work.parts == CHOOSE
     sea = ~work.land
@@ -111,7 +112,7 @@ def train(config: GapfillConfig, run: RunFolder) -> None:
             workers=run.workers,
         )
     nn.save(history.model, run.path("model/network.keras"))
-    write_history(run, history.rows, network="gap_unet")
+    write_history(run, history.rows)
     with run.stage("choose method"):
         made = fill_all(work, learn, history.model, modes, config)
         truth = work.field.where(held)
@@ -153,10 +154,11 @@ def local_scale(work: Work) -> NDArray[np.float64]:
 def calibrate(
     work: Work, made: xr.DataArray, held: NDArray[np.bool_], config: GapfillConfig
 ) -> SplitConformal:
-    """Calibrate intervals on the cells kept back to choose by; each time is a block."""
+    """Calibrate intervals on the cells kept back to choose by, in runs of times."""
     truth = np.where(held, work.field.values, np.nan)
     conformal = SplitConformal(coverage=config.coverage, pooled=True)
-    return conformal.fit(truth, made.values, scale=local_scale(work))
+    runs = time_runs(len(truth), duration=config.hide.duration)
+    return conformal.fit(truth, made.values, scale=local_scale(work), blocks=runs)
 
 
 def _choice(run: RunFolder) -> dict[str, Any]:
@@ -212,7 +214,7 @@ def evaluate(config: GapfillConfig, run: RunFolder) -> None:
             tested["lower"].where(truth.notnull()),
             tested["upper"].where(truth.notnull()),
             coverage=config.coverage,
-            blocks=np.arange(truth.sizes["time"]),
+            blocks=time_runs(truth.sizes["time"], duration=config.hide.duration),
         )
     hide = config.hide
     split = {"hidden": hide.share, "choose": hide.choose, "length": hide.length, "duration": hide.duration}
@@ -241,11 +243,11 @@ def report(config: GapfillConfig, run: RunFolder) -> None:
         {"all hidden cells": metrics["interval"]},
         coverage=config.coverage,
         units=units,
-        text="Calibrated on the blobs that chose the method, each time being a block.",
+        text="Calibrated on the blobs that chose the method.",
     )
     page.section("Maps")
     hidden = tested["truth"].notnull().sum(("latitude", "longitude"))
-    at = tested.isel(time=int(hidden.argmax()))
+    at = tested.isel(time=int(hidden.values.argmax()))
     error = {one: np.sqrt(((tested[one] - tested["truth"]) ** 2).mean("time")) for one in ("eof", delivered)}
     page.figure(
         plots.map_panel([(f"RMSE of {one}", field) for one, field in error.items()], label=f"RMSE ({units})"),
@@ -255,7 +257,7 @@ def report(config: GapfillConfig, run: RunFolder) -> None:
         plots.map_panel([("hidden truth", at["truth"]), (delivered, at[delivered])], label=units),
         caption=f"One time, {str(at['time'].values)[:16]}: what was hidden, and how it was filled.",
     )
-    page.section("Choices", "Made on blobs of their own, apart from the test.")
+    page.section("Choices", "Made on the blobs of other times than those of the test.")
     modes = choice["modes_rmse"]
     page.figure(
         plots.lines_by(

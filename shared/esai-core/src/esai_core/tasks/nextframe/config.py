@@ -69,7 +69,7 @@ class Split(Section):
 class Network(Section):
     """The networks."""
 
-    kinds: tuple[Literal["convlstm", "unet"], ...] = ("convlstm", "unet")
+    kinds: Annotated[tuple[Literal["convlstm", "unet"], ...], Field(min_length=1)] = ("convlstm", "unet")
     """Which to train."""
     window: Positive = 4
     """Past fields that are seen."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from esai_core.tasks.nextframe.baselines import Damping
 from esai_core.tasks.nextframe.config import NextframeConfig
 
-__all__ = ["examples", "train_network"]
+__all__ = ["examples", "targets", "train_network"]
 
 
 def examples(

@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 from esai_core import io, nn, training
 from esai_core.errors import InputError
+from esai_core.explain import Attribution
 from esai_core.grid import area_weights
-from esai_core.report import Report, add_intervals, key_message, plots
-from esai_core.runs import RunFolder, read_metrics
-from esai_core.tasks.fields import FieldCycle, open_field, score_methods, write_history
+from esai_core.report import Report, add_drivers, add_intervals, key_message, plots
+from esai_core.runs import RunFolder, read_history, read_metrics
+from esai_core.tasks.fields import FieldCycle, need_networks, open_field, score_methods, write_history
 from esai_core.tasks.nextframe.baselines import Damping
 from esai_core.tasks.nextframe.config import NextframeConfig
-from esai_core.tasks.nextframe.network import examples, train_network
+from esai_core.tasks.nextframe.drivers import attribute, check
+from esai_core.tasks.nextframe.network import examples, targets, train_network
 from esai_core.uncertainty import SplitConformal, interval_scores
 
 __all__ = ["BASELINES", "evaluate", "predict", "report", "train"]
@@ -92,11 +94,12 @@ def prepare_work(config: NextframeConfig) -> Work:
 
 def train(config: NextframeConfig, run: RunFolder) -> None:
     """Fit the damping and the networks, and choose the method on the part after the training."""
+    need_networks()
     work = prepare_work(config)
     weights = area_weights(work.field["latitude"]).values[:, None, None]
     with run.stage("fit baselines"):
         damping = Damping.fit(work.anomalies, work.fitted, config.leads)
-    for kind in config.network.kinds:
+    for number, kind in enumerate(config.network.kinds):
         with run.stage(f"train {kind}"):
             history = train_network(
                 kind,
@@ -112,7 +115,7 @@ def train(config: NextframeConfig, run: RunFolder) -> None:
                 workers=run.workers,
             )
         nn.save(history.model, run.path(f"model/{kind}.keras"))
-        write_history(run, history.rows, network=kind)
+        write_history(run, history.rows, network=number)
     np.savez(run.path("model/damping.npz"), factors=damping.factors)
     with run.stage("choose method"):
         made = forecast_all(work, work.choose, config, run)
@@ -177,6 +180,8 @@ def forecast_all(
             work.anomalies, work.land, work.phases, starts, damping, kind=kind, window=config.network.window
         )
         made[kind] = np.moveaxis(training.predict(model, inputs, batch_size=config.train.batch_size), -1, 1)
+    if len(config.network.kinds) > 1:
+        made["mean"] = np.mean([made[kind] for kind in config.network.kinds], axis=0)
     level = climatology(work, starts, config)
     return {
         name: (level + _on_leads(work, starts, config, values * np.float32(work.scale))).assign_attrs(
@@ -208,7 +213,7 @@ def evaluate(config: NextframeConfig, run: RunFolder) -> None:
     """Score every method on the test part."""
     choice = json.loads(run.find("model/choice.json").read_text("utf-8"))
     tested = io.load(xr.open_dataset(run.find("forecast.nc"), engine="netcdf4", decode_timedelta=False))
-    names = [*BASELINES, *config.network.kinds]
+    names = methods(config)
     with run.stage("verify"):
         table = score_methods(
             {name: tested[name] for name in names},
@@ -223,8 +228,39 @@ def evaluate(config: NextframeConfig, run: RunFolder) -> None:
             held[str(lead)] = interval_scores(
                 one["truth"], one["lower"], one["upper"], coverage=config.coverage, blocks=blocks
             )
+    asked = config.network.kinds if choice["delivered"] == "mean" else (choice["delivered"],)
+    with run.stage("explain"):
+        told = [explain(kind, config, run) for kind in asked if kind in config.network.kinds]
+    run.path("drivers.json").write_text(json.dumps(told, indent=1), "utf-8")
     split = {"starts": {"test": tested.sizes["start"]}, "leads": list(config.leads)}
     run.write_metrics({"split": split, "delivered": choice["delivered"], "interval": held, **table})
+
+
+def methods(config: NextframeConfig) -> list[str]:
+    """Name the methods of a run: the baselines, the networks, and their mean where there are several."""
+    several = ["mean"] if len(config.network.kinds) > 1 else []
+    return [*BASELINES, *config.network.kinds, *several]
+
+
+def explain(kind: str, config: NextframeConfig, run: RunFolder) -> dict[str, Any]:
+    """Tell which inputs a network uses on the test part, and whether the check is passed."""
+    work, window = prepare_work(config), config.network.window
+    with np.load(run.find("model/damping.npz")) as stored:
+        damping = Damping(stored["factors"], config.leads)
+    model = nn.load(run.find(f"model/{kind}.keras"))
+    options: dict[str, Any] = {
+        "inputs": examples(
+            work.anomalies, work.land, work.phases, work.test, damping, kind=kind, window=window
+        ),
+        "truth": targets(work.anomalies, work.land, work.test, config.leads),
+        "kind": kind,
+        "window": window,
+        "leads": config.leads,
+        "blocks": blocks_of(work.test, config),
+    }
+    found = attribute(model, **options)
+    verdict = check(model, found, **options)
+    return found.to_dict() | {"check": str(verdict), "passed": verdict.passed}
 
 
 def report(config: NextframeConfig, run: RunFolder) -> None:
@@ -235,7 +271,9 @@ def report(config: NextframeConfig, run: RunFolder) -> None:
     page = Report(
         "Next fields", f"{tested.sizes['start']} starts, leads {', '.join(map(str, config.leads))}", run=run
     )
-    page.headline(key_message(metrics, units=units))
+    rmse = {name: one["rmse"] for name, one in metrics["scores"].items()}
+    beaten = rmse[delivered] < min(rmse[name] for name in BASELINES if name != delivered)
+    page.headline(key_message(metrics, units=units), kind="good" if beaten else "warning")
     page.section("Scores", "Over all starts, leads and cells of the test part, by area.")
     page.table(
         metrics["scores"],
@@ -260,6 +298,16 @@ def report(config: NextframeConfig, run: RunFolder) -> None:
         units=units,
         text="Calibrated per cell and lead on the part that chose the method.",
     )
+    told = json.loads(run.find("drivers.json").read_text("utf-8"))
+    if told:
+        add_drivers(
+            page,
+            [Attribution.from_dict(one) for one in told],
+            text="One input at a time is exchanged between blocks of starts of the test part. The network "
+            "adds to the damped anomaly, so that losing it costs most where the network adds little.",
+        )
+    for one in told:
+        page.note(f"{one['method']}: {one['check']}", kind="info" if one["passed"] else "warning")
     page.section("Maps")
     error = np.sqrt(((tested[delivered] - tested["truth"]) ** 2).mean("start"))
     gain = np.sqrt(((tested["damped"] - tested["truth"]) ** 2).mean("start")) - error
@@ -276,10 +324,11 @@ def report(config: NextframeConfig, run: RunFolder) -> None:
         ),
         caption="Error saved against the damped anomaly; negative where it is lost.",
     )
-    if config.network.kinds:
-        page.section("Training").figure(
-            plots.loss_curve(run.find("history.csv")), caption="Loss of the networks."
-        )
+    page.section("Training")
+    history = read_history(run.find("history.csv"))
+    for number, kind in enumerate(config.network.kinds):
+        rows = [row for row in history if row["network"] == number]
+        page.figure(plots.loss_curve(rows), caption=f"Loss of {kind}, in squared standard deviations.")
     page.write(run.path("report.html"))
 
 

@@ -1,0 +1,1 @@
+"""The job no2: surface NO2 from satellite columns."""
