@@ -21,10 +21,8 @@ import numpy as np
 import xarray as xr
 
 from esai_core.io import write_netcdf
-from esai_core.training import TrainConfig, fit, predict
 from esai_core.verify import crps
 from esai_seasonal.methods.correction import METHODS, Correction
-from esai_seasonal.network import varying
 
 # years, rows, columns of the hindcast; examples, rows and columns of a training
 SIZES = {"small": (12, 20, 25, 64, 40, 50), "full": (22, 40, 50, 256, 80, 200)}
@@ -70,6 +68,9 @@ def season(years: int, rows: int, columns: int) -> tuple[xr.DataArray, xr.DataAr
 
 def files(hindcast: xr.DataArray, folder: Path) -> None:
     """Write and read, with the bytes that a million values take on disk."""
+    tiny = hindcast[:1, :1]
+    tiny.to_dataset().to_zarr(folder / "first.zarr", zarr_format=3, consolidated=False)  # what is loaded once
+    write_netcdf(tiny, folder / "first.nc", provenance={"title": "cost"})
     for kind in ("zarr", "nc"):
         path = folder / f"hindcast.{kind}"
         if kind == "zarr":
@@ -108,6 +109,9 @@ def methods(hindcast: xr.DataArray, truth: xr.DataArray) -> None:
 
 def network(examples: int, rows: int, columns: int, folder: Path) -> None:
     """Train and apply the correction network; an example stands for the 25 members of a start and lead."""
+    from esai_core.training import TrainConfig, fit, predict
+    from esai_seasonal.network import varying
+
     rng = np.random.default_rng(1)
     shape = {"conditions": 11, "predictors": 4, "spread": 1, "width": 8}
     inputs = {

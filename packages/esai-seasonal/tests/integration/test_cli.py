@@ -148,8 +148,7 @@ def test_networks_are_trained_opposed_saved_and_repeated(toy, tmp_path: Path) ->
 
 def test_a_killed_worker_ends_the_job_and_a_resumed_run_is_the_whole_one(toy, tmp_path: Path) -> None:
     """Two workers through the command line, one of them killed; one process goes on from the checkpoint."""
-    quick = ("model.network=true", "model.networks=1", "train.epochs=30", "train.checkpoint_every=1")
-    quick += ('model.methods=["climatology"]',)
+    quick = ("model.network=true", "model.networks=1", "train.epochs=60", "train.checkpoint_every=1")
     words = ["train", str(toy.config), *(w for item in quick for w in ("--set", item))]
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert run_cli(main, [*words, "--out", whole]).code == 0

@@ -31,7 +31,7 @@ MSE = nn.make_loss("mse")
 
 
 def build():
-    return nn.build("unet", fields=(5, 6, 2), width=4, depth=1, norm="batch")
+    return nn.build("convnet", fields=(5, 6, 2), width=4, depth=1, norm="batch")
 
 
 def judge():
