@@ -28,7 +28,7 @@ def lines(page: Path) -> list[str]:
     return [
         line
         for block in blocks
-        if block["kind"] == "console"
+        if block["kind"] == "console" and not block["why"]
         for line in check_commands.commands(block["text"])
     ]
 

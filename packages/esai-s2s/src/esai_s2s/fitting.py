@@ -13,7 +13,7 @@ from esai_core.errors import UsageError
 from esai_core.splits import Fold, drop_overlap, k_fold, year_blocks
 from esai_s2s.config import S2sConfig
 from esai_s2s.methods.emos import power_of
-from esai_s2s.methods.registry import METHODS, NEEDS_FORECAST, POOLED, fit_method
+from esai_s2s.methods.registry import METHODS, NEEDS_FORECAST, POOLED, fit_method, to_cells
 from esai_s2s.methods.settings import Settings
 from esai_s2s.methods.stacking import choose_weights, gram, mix
 from esai_s2s.predictors import remember
@@ -244,7 +244,7 @@ def fit(train: Sample, blocks: np.ndarray, plan: Plan) -> Fitted:
 def fit_models(
     train: Sample, plan: Plan, given: Mapping[str, Any] | None = None
 ) -> tuple[Categories, dict[str, Any]]:
-    """Fit edges and single methods on a training sample; methods that are `given` are taken as they are."""
+    """Fit edges and single methods on a training sample; `given` trees get the scales of its cells."""
     categories = fit_categories(
         train,
         size=plan.categories,
@@ -255,7 +255,9 @@ def fit_models(
     )
     ready = given or {}
     models = {
-        name: ready[name] if name in ready else fit_method(name, train, categories, plan.settings)
+        name: to_cells(ready[name], train, plan.settings)
+        if name in ready
+        else fit_method(name, train, categories, plan.settings)
         for name in plan.methods
     }
     return categories, models

@@ -12,7 +12,7 @@ import numpy as np
 from esai_core.errors import InputError, reading
 from esai_core.transforms import QuantileCategories
 from esai_s2s.fitting import Fitted
-from esai_s2s.methods.registry import load_method
+from esai_s2s.methods.registry import cell_arrays, load_method, with_cell_arrays
 from esai_s2s.sample import Categories
 
 __all__ = ["load", "load_models", "load_weights", "save", "save_models", "save_weights"]
@@ -29,7 +29,7 @@ def load_models(folder: Path) -> dict[str, Any]:
     """Read what `save_models` wrote."""
     models = {}
     for path in sorted(folder.glob("*.npz")):
-        if not path.name.startswith("edges_"):
+        if not path.name.startswith(("edges_", "scales_")):
             with (
                 reading(path, f"the fitted method {path.stem}"),
                 path.open("rb") as opened,
@@ -68,9 +68,12 @@ def load_weights(folder: Path) -> dict[str, Any]:
 
 
 def save(fitted: Fitted, folder: Path, *, pooled: Path | None = None) -> None:
-    """Write edges and methods to a folder; those that `pooled` holds already are left to it."""
+    """Write edges and methods to a folder; of methods in `pooled` only what differs by cell."""
     kept = set() if pooled is None else {path.stem for path in pooled.glob("*.npz")}
     save_models({name: model for name, model in fitted.models.items() if name not in kept}, folder)
+    for name in kept & set(fitted.models):
+        scales: dict[str, Any] = cell_arrays(fitted.models[name])
+        np.savez_compressed(folder / f"scales_{name}.npz", **scales)
     fitted.categories.observed.save(folder / "edges_observed.npz")
     for number, edges in enumerate(fitted.categories.forecast):
         if edges is not None:
@@ -102,6 +105,9 @@ def _assembled(folder: Path, pooled: Path | None, about: dict[str, Any]) -> Fitt
         QuantileCategories.load(folder / "edges_observed.npz"),
         tuple(QuantileCategories.load(path) if path.exists() else None for path in files),
     )
-    found = load_models(folder) | (load_models(pooled) if pooled else {})
+    found = load_models(folder)
+    for name, model in (load_models(pooled) if pooled else {}).items():
+        with np.load(folder / f"scales_{name}.npz") as arrays:
+            found[name] = with_cell_arrays(model, dict(arrays))
     models = {name: found[name] for name in about["methods"]}
     return Fitted(categories, models, about["weights"], about["inner_rps"])

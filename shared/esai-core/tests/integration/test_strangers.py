@@ -84,7 +84,8 @@ def test_the_attacks_are_real(tmp_path: Path, proof: Path) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_planted_model_in_a_run_folder_runs_nothing(run: Path, proof: Path, kind: str) -> None:
     (run / "model/line.npz").write_bytes(attack_files(proof, *HELD)[kind])
-    refused(["predict", run], "model/line.npz", code=3)
+    said = "this model file is not the one that the run made"
+    refused(["predict", run], said, "run/model/line.npz", code=3)
     assert not proof.exists()
 
 

@@ -7,7 +7,8 @@ import pytest
 import xarray as xr
 
 from esai_core.config import load_config
-from esai_core.errors import InputError, UsageError
+from esai_core.errors import EsaiError, InputError, UsageError
+from esai_core.tasks import fields
 from esai_core.tasks.fields import FieldCycle, open_field
 from esai_core.tasks.gapfill import pipeline
 from esai_core.tasks.gapfill.blobs import CHOOSE, LEARN, TEST, draw_blobs, part_cells
@@ -138,3 +139,9 @@ def test_a_series_must_be_even_and_long_enough(tmp_path):
         open_field(path, None, least=5)
     with pytest.raises(InputError, match="at least 50"):
         open_field(path, None, least=50)
+
+
+def test_without_the_extra_for_networks_nothing_is_begun(monkeypatch):
+    monkeypatch.setattr(fields, "find_spec", lambda name: None if name == "keras" else object())
+    with pytest.raises(EsaiError, match=r"keras is not installed; pip install 'esai-core\[tensorflow\]'"):
+        fields.need_networks()

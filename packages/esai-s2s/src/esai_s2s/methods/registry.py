@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,21 @@ from esai_s2s.methods.logistic import Logistic
 from esai_s2s.methods.raw import Raw
 from esai_s2s.methods.settings import Settings
 from esai_s2s.methods.trees import Boosting, Forest
+from esai_s2s.predictors import Predictors, fit_predictors
 from esai_s2s.sample import Categories, Sample
 
-__all__ = ["METHODS", "NEEDS_FORECAST", "POOLED", "MultiModel", "Settings", "fit_method", "load_method"]
+__all__ = [
+    "METHODS",
+    "NEEDS_FORECAST",
+    "POOLED",
+    "MultiModel",
+    "Settings",
+    "cell_arrays",
+    "fit_method",
+    "load_method",
+    "to_cells",
+    "with_cell_arrays",
+]
 
 METHODS: dict[str, Any] = {
     "raw": Raw,
@@ -93,6 +105,42 @@ def fit_method(name: str, train: Sample, categories: Categories, settings: Setti
     return MultiModel(tuple(model for model, _ in train.sources), tuple(parts))
 
 
+def to_cells(model: Any, train: Sample, settings: Settings) -> Any:
+    """Return trees that were grown on other cells with the scales of these cells' training cases."""
+    if isinstance(model, MultiModel):
+        parts = [
+            part if part is None else to_cells(part, train.of_source(number), settings)
+            for number, part in enumerate(model.parts)
+        ]
+        return replace(model, parts=tuple(parts))
+    fitted = fit_predictors(train, settings.tree_predictors, power=settings.power, cycle=settings.cycle)
+    return replace(model, predictors=fitted)
+
+
+def cell_arrays(model: Any) -> dict[str, np.ndarray]:
+    """Return what `to_cells` fitted, as arrays."""
+    if not isinstance(model, MultiModel):
+        kept: dict[str, np.ndarray] = model.predictors.arrays()
+        return kept
+    parts = {str(number): part for number, part in enumerate(model.parts) if part is not None}
+    return {f"{at}/{key}": value for at, part in parts.items() for key, value in cell_arrays(part).items()}
+
+
+def with_cell_arrays(model: Any, kept: Mapping[str, np.ndarray]) -> Any:
+    """Return the trees with what `cell_arrays` gave."""
+    if not isinstance(model, MultiModel):
+        return replace(model, predictors=Predictors.of_arrays(dict(kept)))
+    parts = []
+    for number, part in enumerate(model.parts):
+        own = _under(kept, f"{number}/")
+        parts.append(with_cell_arrays(part, own) if own else part)
+    return replace(model, parts=tuple(parts))
+
+
+def _under(kept: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {key.removeprefix(prefix): value for key, value in kept.items() if key.startswith(prefix)}
+
+
 def load_method(name: str, kept: Mapping[str, np.ndarray]) -> Any:
     """Return what `arrays` of a fitted method gave."""
     if "models" not in kept:
@@ -100,7 +148,6 @@ def load_method(name: str, kept: Mapping[str, np.ndarray]) -> Any:
     names = tuple(str(model) for model in kept["models"])
     parts = []
     for number in range(len(names)):
-        prefix = f"{number}/"
-        own = {key.removeprefix(prefix): v for key, v in kept.items() if key.startswith(prefix)}
+        own = _under(kept, f"{number}/")
         parts.append(METHODS[name].of_arrays(own) if own else None)
     return MultiModel(names, tuple(parts))

@@ -16,14 +16,20 @@ __all__ = ["Boosting", "Forest"]
 PLACE = ("latitude", "sin longitude", "cos longitude")
 
 
-def _rows(predictors: Predictors, sample: Sample) -> np.ndarray:
+def _has_place(sample: Sample) -> bool:
+    return sample.cells > 1 and sample.latitude is not None and sample.longitude is not None
+
+
+def _rows(predictors: Predictors, sample: Sample, *, place: bool) -> np.ndarray:
     """Return (n * cells, p) predictors, those of the place last."""
     columns = predictors.columns_of(sample).transpose(0, 2, 1).reshape(sample.size * sample.cells, -1)
-    if sample.cells == 1 or sample.latitude is None or sample.longitude is None:
+    if not place:
         return columns
+    assert sample.latitude is not None
+    assert sample.longitude is not None
     angle = np.deg2rad(sample.longitude)
-    place = np.stack([sample.latitude / 90.0, np.sin(angle), np.cos(angle)], axis=1)
-    return np.concatenate([columns, np.tile(place, (sample.size, 1))], axis=1)
+    where = np.stack([sample.latitude / 90.0, np.sin(angle), np.cos(angle)], axis=1)
+    return np.concatenate([columns, np.tile(where, (sample.size, 1))], axis=1)
 
 
 def _names(predictors: Predictors, width: int) -> list[str]:
@@ -33,7 +39,8 @@ def _names(predictors: Predictors, width: int) -> list[str]:
 def _training(
     predictors: Predictors, train: Sample, categories: Categories, settings: Settings
 ) -> tuple[np.ndarray, np.ndarray]:
-    rows, codes = _rows(predictors, train), categories.codes(train).ravel()
+    rows = _rows(predictors, train, place=_has_place(train))
+    codes = categories.codes(train).ravel()
     known = np.flatnonzero(~np.isnan(codes) & ~np.isnan(rows).any(axis=1))
     if len(known) > settings.max_rows:
         rng = np.random.default_rng(settings.seed)
@@ -114,7 +121,7 @@ class Forest:
 
     def predict(self, sample: Sample, categories: Categories) -> np.ndarray:
         """Return probabilities (n, cells, K)."""
-        return _filled(_rows(self.predictors, sample), sample, self.value.shape[1], self._shares)
+        return _filled(self._rows(sample), sample, self.value.shape[1], self._shares)
 
     def _shares(self, rows: np.ndarray) -> np.ndarray:
         from esai_s2s.methods.tree_kernel import mean_shares
@@ -122,6 +129,10 @@ class Forest:
         nodes = (self.roots, self.feature, self.threshold, self.left, self.right, self.value)
         shares: np.ndarray = mean_shares(np.ascontiguousarray(rows, dtype=np.float32), *nodes)
         return shares
+
+    def _rows(self, sample: Sample) -> np.ndarray:
+        place = len(self.weight) > len(self.predictors.columns)  # a part of the cells may be a single one
+        return _rows(self.predictors, sample, place=place)
 
     def importances(self) -> dict[str, float]:
         """Return the mean decrease of impurity of each predictor."""
@@ -200,7 +211,11 @@ class Boosting:
             found = booster.predict(xgboost.DMatrix(rows)).astype(np.float64)
             return found / found.sum(axis=1, keepdims=True)
 
-        return _filled(_rows(self.predictors, sample), sample, self.size, shares)
+        return _filled(self._rows(sample), sample, self.size, shares)
+
+    def _rows(self, sample: Sample) -> np.ndarray:
+        place = len(self.weight) > len(self.predictors.columns)  # a part of the cells may be a single one
+        return _rows(self.predictors, sample, place=place)
 
     def importances(self) -> dict[str, float]:
         """Return the share of the gain of each predictor."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -11,13 +12,29 @@ import numpy as np
 import xarray as xr
 
 from esai_core import io, verify
-from esai_core.errors import InputError
+from esai_core.errors import EsaiError, InputError
 from esai_core.grid import area_weights
 from esai_core.transforms import Anomaliser
 
-__all__ = ["CycleName", "FieldCycle", "open_field", "score_methods", "write_history"]
+__all__ = ["CycleName", "FieldCycle", "need_networks", "open_field", "score_methods", "write_history"]
 
 CycleName = Literal["month", "hour", "none"]
+
+
+def need_networks() -> None:
+    """Refuse, before any work, to train where the extra for networks is not installed.
+
+    Raises
+    ------
+    EsaiError
+        Naming what to install.
+    """
+    missing = [name for name in ("keras", "tensorflow") if find_spec(name) is None]
+    if missing:
+        raise EsaiError(
+            f"this task trains a network, and {' and '.join(missing)} is not installed",
+            remedy="pip install 'esai-core[tensorflow]'",
+        )
 
 
 def open_field(path: Path, variable: str | None, *, least: int) -> xr.DataArray:

@@ -94,7 +94,7 @@ class SplitConformal(_Calibrated):
     >>> y = f + rng.normal(size=(4000, 2)) * [1.0, 3.0]
     >>> conformal = SplitConformal(coverage=0.9).fit(y[:2000], f[:2000])
     >>> lower, upper = conformal.interval(f[2000:])
-    >>> [0.88 < share < 0.92 for share in ((lower <= y[2000:]) & (y[2000:] <= upper)).mean(0)]
+    >>> [bool(0.88 < share < 0.92) for share in ((lower <= y[2000:]) & (y[2000:] <= upper)).mean(0)]
     [True, True]
     """
 

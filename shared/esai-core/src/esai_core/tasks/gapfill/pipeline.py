@@ -14,7 +14,7 @@ from esai_core import io, nn
 from esai_core.grid import area_weights
 from esai_core.report import Report, add_intervals, key_message, plots
 from esai_core.runs import RunFolder, read_metrics
-from esai_core.tasks.fields import FieldCycle, open_field, score_methods, write_history
+from esai_core.tasks.fields import FieldCycle, need_networks, open_field, score_methods, write_history
 from esai_core.tasks.gapfill.blobs import CHOOSE, LEARN, TEST, part_cells, time_runs
 from esai_core.tasks.gapfill.config import GapfillConfig
 from esai_core.tasks.gapfill.eof import choose_modes, interpolate_in_time
@@ -84,6 +84,7 @@ def prepare_work(config: GapfillConfig, *kinds: int) -> Work:
 
 def train(config: GapfillConfig, run: RunFolder) -> None:
     """Choose the number of modes, train the network, choose the method: all without the test's cells."""
+    need_networks()
     work = prepare_work(config, LEARN)
     learn, held = work.only(LEARN), work.parts == CHOOSE
     sea = ~work.land

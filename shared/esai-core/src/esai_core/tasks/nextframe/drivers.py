@@ -60,12 +60,18 @@ def attribute(
     places = _places(kind, window)
     rows = np.repeat(np.arange(len(truth))[:, None], len(places), axis=1)  # which start each input comes from
 
+    known: dict[bytes, NDArray] = {}  # the exchanges are the same for every lead
+
     def errors(sources: NDArray) -> NDArray:
+        key = sources.tobytes()
+        if key in known:
+            return known[key]
         changed = {name: np.array(part) for name, part in inputs.items()}
         for column, (name, at) in enumerate(places.values()):
             changed[name][at] = np.asarray(inputs[name])[sources[:, column]][at]
         missed = np.square(training.predict(model, changed, batch_size=32) - truth)
-        return np.nanmean(missed, axis=(1, 2)).T  # (lead, start)
+        known[key] = np.nanmean(missed, axis=(1, 2)).T  # (lead, start)
+        return known[key]
 
     found = [
         permutation_importance(
@@ -90,10 +96,17 @@ def attribute(
 
 
 def check(model: Any, found: Attribution, **options: Any) -> RandomisationCheck:
-    """Compare with networks of shuffled weights, which have learnt nothing; options as of `attribute`."""
+    """Compare with networks of shuffled weights, which have learnt nothing; options as of `attribute`.
+
+    The damped anomaly is left out: the network adds to it, so that it matters whatever was learnt.
+    """
     from esai_core import nn
 
-    def nothing(seed: int) -> NDArray:
-        return attribute(nn.randomised(model, seed=seed), repeats=1, **options).values
+    def learnt(one: Attribution) -> NDArray:
+        kept = [place for place, name in enumerate(one.names) if name != "damped anomaly"]
+        return np.stack([values[kept] for values in one.by.values()])
 
-    return randomisation_check(found.values, nothing, count=4)
+    def nothing(seed: int) -> NDArray:
+        return learnt(attribute(nn.randomised(model, seed=seed), repeats=1, **options))
+
+    return randomisation_check(learnt(found), nothing, count=6)

@@ -16,7 +16,7 @@ from esai_core.explain import Attribution
 from esai_core.grid import area_weights
 from esai_core.report import Report, add_drivers, add_intervals, key_message, plots
 from esai_core.runs import RunFolder, read_history, read_metrics
-from esai_core.tasks.fields import FieldCycle, open_field, score_methods, write_history
+from esai_core.tasks.fields import FieldCycle, need_networks, open_field, score_methods, write_history
 from esai_core.tasks.nextframe.baselines import Damping
 from esai_core.tasks.nextframe.config import NextframeConfig
 from esai_core.tasks.nextframe.drivers import attribute, check
@@ -94,6 +94,7 @@ def prepare_work(config: NextframeConfig) -> Work:
 
 def train(config: NextframeConfig, run: RunFolder) -> None:
     """Fit the damping and the networks, and choose the method on the part after the training."""
+    need_networks()
     work = prepare_work(config)
     weights = area_weights(work.field["latitude"]).values[:, None, None]
     with run.stage("fit baselines"):
