@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+from sklearn.linear_model import LogisticRegression
 
 from esai_airquality.mos.alerts import learn_rule
 from esai_airquality.mos.daily import d1max, d8max
@@ -42,3 +43,19 @@ def test_without_a_past_the_first_cutoff_holds() -> None:
     rule = learn_rule(np.array([0.2, 0.9]), np.array([False, True]), first_cutoff=0.3)
     assert rule.cutoff == 0.3
     assert np.allclose(rule.calibrate(np.array([0.2, 0.9])), [0.2, 0.9])
+
+
+def test_the_calibration_is_that_of_sklearn_and_finite_where_chances_are_extreme() -> None:
+    rng = np.random.default_rng(2)
+    chance = rng.random(4000)
+    event = rng.random(4000) < chance**2
+    z = np.log(chance / (1 - chance))[:, None]
+    peer = LogisticRegression(C=1.0, tol=1e-10).fit(z, event)
+    rule = learn_rule(chance, event, first_cutoff=0.3)
+    assert np.allclose([rule.slope, rule.intercept], [peer.coef_[0, 0], peer.intercept_[0]], atol=5e-3)
+    extreme = np.where(rng.random(4000) < 0.2, 1 - 1e-9, 1e-9)
+    rule = learn_rule(extreme, (extreme > 0.5) ^ (rng.random(4000) < 0.01), first_cutoff=0.3)
+    assert 0 < rule.slope < 10
+    assert abs(rule.intercept) < 10
+    perfect = learn_rule(chance, chance > 0.5, first_cutoff=0.3)
+    assert np.isfinite([perfect.slope, perfect.intercept]).all()

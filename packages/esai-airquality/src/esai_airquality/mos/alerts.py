@@ -60,18 +60,7 @@ def learn_rule(chance: NDArray, event: NDArray[np.bool_], *, first_cutoff: float
     if event.sum() < 50 or event.all():
         return AlertRule(1.0, 0.0, first_cutoff, 0)
     z, y = _logit(chance), event.astype(np.float64)
-    a, b = 1.0, 0.0
-    for _ in range(50):  # Newton's method on the log-likelihood
-        p = 1.0 / (1.0 + np.exp(-np.clip(a * z + b, -30, 30)))
-        w = np.maximum(p * (1 - p), 1e-9)
-        g = np.array([np.dot(p - y, z), np.sum(p - y)])
-        h = np.array([[np.dot(w, z * z) + 1e-6, np.dot(w, z)], [np.dot(w, z), np.sum(w)]])
-        step = np.linalg.solve(h, g)
-        a, b = a - step[0], b - step[1]
-        if np.abs(step).max() < 1e-9:
-            break
-    if not a > 0:
-        a, b = 1.0, 0.0
+    a, b = _platt(z, y)
     order = np.argsort(-z, kind="stable")
     hits = np.cumsum(event[order])
     said = np.arange(1, len(order) + 1)
@@ -81,3 +70,34 @@ def learn_rule(chance: NDArray, event: NDArray[np.bool_], *, first_cutoff: float
     rule = AlertRule(float(a), float(b), 0.5, len(z))
     cutoff = float(rule.calibrate(np.array([chance[order[best]]]))[0])
     return AlertRule(float(a), float(b), cutoff, len(z))
+
+
+def _platt(z: NDArray, y: NDArray) -> tuple[float, float]:
+    """Fit slope and intercept of the calibration by Newton's method with halved steps; (1, 0) where it fails.
+
+    A weak pull towards (1, 0), worth one case, keeps them finite where the chances part the events perfectly.
+    """
+
+    def loss(at: NDArray) -> float:
+        t = at[0] * z + at[1]
+        return float(np.sum(np.logaddexp(0.0, t) - y * t) + 0.5 * np.sum((at - (1.0, 0.0)) ** 2))
+
+    at = np.array([1.0, 0.0])
+    now = loss(at)
+    for _ in range(50):
+        p = 1.0 / (1.0 + np.exp(-np.clip(at[0] * z + at[1], -30, 30)))
+        w = p * (1 - p)
+        slope = np.array([np.dot(p - y, z), np.sum(p - y)]) + at - (1.0, 0.0)
+        curve = np.array([[np.dot(w, z * z), np.dot(w, z)], [np.dot(w, z), np.sum(w)]]) + np.eye(2)
+        step, new = np.linalg.solve(curve, slope), np.inf
+        for _ in range(30):
+            new = loss(at - step)
+            if new <= now:
+                break
+            step = step / 2
+        if not new < now:
+            break
+        at, now = at - step, new
+        if np.abs(step).max() < 1e-9:
+            break
+    return (float(at[0]), float(at[1])) if at[0] > 0 else (1.0, 0.0)

@@ -91,7 +91,7 @@ class ModelSection(Section):
     """Methods to score."""
     idw_power: Annotated[float, Field(gt=0)] = 2.0
     """Power of the distance in the inverse-distance weighting."""
-    trees: Annotated[int, Field(ge=10)] = 200
+    trees: Annotated[int, Field(ge=10)] = 100
     """Trees of the forest."""
     block_km: Annotated[float, Field(gt=0)] = 500.0
     """Size of the blocks that the second cross-validation leaves out."""

@@ -61,6 +61,7 @@ def fit_residual(
     trees: int = 200,
     seed: int = 0,
     variance: bool = False,
+    trend: Trend | None = None,
 ) -> Fit:
     """Fit a method.
 
@@ -77,15 +78,19 @@ def fit_residual(
         Of the forest.
     variance : bool, default False
         Whether `predict_residual` shall give a variance for methods without kriging too.
+    trend : Trend, optional
+        That of another method, fitted to the same cases with the same settings, to spare its fit.
 
     Returns
     -------
     Fit
     """
     residual = sample.residual
-    trend = None
-    if method in TRENDS:
-        trend = fit_trend(sample, TRENDS[method], trees=trees, seed=seed)
+    if method not in TRENDS:
+        trend = None
+    else:
+        if trend is None or trend.kind != TRENDS[method]:
+            trend = fit_trend(sample, TRENDS[method], trees=trees, seed=seed)
         residual = residual - trend.fitted
     lat, lon = sample.latitude[sample.place], sample.longitude[sample.place]
     covariance = None

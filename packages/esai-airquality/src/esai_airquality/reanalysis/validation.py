@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from esai_airquality.reanalysis.config import ModelSection
 from esai_airquality.reanalysis.kriging import great_circle
-from esai_airquality.reanalysis.residuals import fit_residual, predict_residual
+from esai_airquality.reanalysis.residuals import Fit, fit_residual, predict_residual
 from esai_airquality.reanalysis.sample import Sample
 from esai_core import progress, splits
 
@@ -71,8 +71,12 @@ def cross_validate(
             kept = np.unique(train.place)
             near = great_circle(lat[target.place], lon[target.place], lat[kept], lon[kept]).min(axis=1)
             columns["distance"][test] = near
+            fit: Fit | None = None
             for name in methods or methods_for(sample, config):
-                corrected, sd = _predicted(train, target, name, config, seed, variance=methods is not None)
+                settings: dict[str, Any] = {"power": config.idw_power, "trees": config.trees, "seed": seed}
+                known = fit.trend if fit is not None else None
+                fit = fit_residual(train, name, variance=methods is not None, trend=known, **settings)
+                corrected, sd = _predicted(fit, target)
                 for column, values in ((name, corrected), (f"sd_{name}", sd)):
                     columns.setdefault(column, np.full(len(test), np.nan))[test] = values
         facts = {
@@ -88,13 +92,10 @@ def cross_validate(
     return pd.concat(tables, ignore_index=True)
 
 
-def _predicted(
-    train: Sample, target: Sample, name: str, config: ModelSection, seed: int, *, variance: bool
-) -> tuple[Array, Array]:
-    options: dict[str, Any] = {"power": config.idw_power, "trees": config.trees, "seed": seed}
-    fit = fit_residual(train, name, variance=variance, **options)
-    residual, spread = predict_residual(fit, target)
-    return np.maximum(target.modelled + residual, 0.0), np.sqrt(spread)
+def _predicted(fit: Fit, target: Sample) -> tuple[Array, Array]:
+    """Give corrected values, at least 0, and the standard deviation of an observation about them."""
+    residual, variance = predict_residual(fit, target)
+    return np.maximum(target.modelled + residual, 0.0), np.sqrt(variance)
 
 
 def rmse(table: pd.DataFrame, method: str) -> float:
