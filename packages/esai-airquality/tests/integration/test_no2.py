@@ -10,6 +10,7 @@ import xarray as xr
 
 from esai_airquality.cli import main
 from esai_airquality.no2.demo import CONFIG, Valley
+from esai_airquality.no2.scoring import score_tables
 from esai_core.io import open_dataset, read_table, write_netcdf, write_table
 from esai_core.testing import assert_light_cli, data_path, run_cli
 
@@ -140,18 +141,16 @@ def test_bad_input_is_one_clear_line(valley: Path, tmp_path: Path) -> None:
 
 def test_the_po_valley_keeps_its_skill_at_new_stations(tmp_path: Path) -> None:
     data_path("airquality/no2_tropomi_povalley_2019_2021.parquet")
-    words = sets('no2.methods=["xgboost"]', "no2.rounds=60", "no2.learning_rate=0.2", "no2.threads=1")
+    words = sets('no2.methods=["xgboost"]', "no2.rounds=40", "no2.learning_rate=0.2", "no2.threads=1")
     made = run_cli(main, ["no2", "train", EXAMPLES / "no2_povalley.toml", "--out", tmp_path / "a", *words])
     assert made.code == 0, made.err
-    made = run_cli(main, ["no2", "evaluate", tmp_path / "a"])
-    assert made.code == 0, made.err
-    found = metrics(tmp_path / "a")
-    r2 = {name: table["xgboost"]["r2"] for name, table in found["by_cv"].items()}
+    by_cv = score_tables(read_table(tmp_path / "a" / "stations.parquet"))
+    r2 = {name: table["xgboost"]["r2"] for name, table in by_cv.items()}
     assert r2["station"] >= 0.58
     assert r2["block_0.5"] >= 0.58
     assert r2["random"] > r2["station"] + 0.05
     for name in ("station", "block_0.5", "month", "year_2021"):
-        assert r2[name] > found["by_cv"][name]["xgboost_nosat"]["r2"]
+        assert r2[name] > by_cv[name]["xgboost_nosat"]["r2"]
 
 
 def test_leaks_of_the_annual_table_are_refused_and_flagged(tmp_path: Path) -> None:

@@ -264,7 +264,9 @@ def write_s5p(
         quality.set_auto_maskandscale(False)
         quality[:] = np.round(qa * 100).astype(np.uint8)[None]
         name, fill = "nitrogendioxide_tropospheric_column", np.float32(9.96921e36)
-        factor = {"multiplication_factor_to_convert_to_molecules_percm2": np.float32(MOLECULES_PER_CM2)}
+        factor: dict[str, Any] = {
+            "multiplication_factor_to_convert_to_molecules_percm2": np.float32(MOLECULES_PER_CM2)
+        }
         for suffix, values in (("", column), ("_precision", precision)):
             packed = np.where(np.isfinite(values), values / MOLECULES_PER_CM2, fill)
             put(product, name + suffix, flat, packed[None], "mol m-2", fill=fill, **factor)

@@ -89,7 +89,8 @@ def make_map(learnt: Learnt, fields: xr.Dataset, *, units: str) -> xr.Dataset:
         index = learnt.applicability.index(rows)
         inside = (index <= learnt.applicability.threshold).astype(np.int8)
         days.append(day)
-        for name, values in zip(parts, (made, lower, upper, index, inside), strict=True):
+        results: tuple[np.ndarray, ...] = (made, lower, upper, index, inside)
+        for name, values in zip(parts, results, strict=True):
             parts[name].append(values.reshape(grid.shape))
     timed = days[0] is not None
     dims = ("time", "latitude", "longitude") if timed else ("latitude", "longitude")

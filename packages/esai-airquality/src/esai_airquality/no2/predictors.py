@@ -6,7 +6,7 @@ taught.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -214,7 +214,7 @@ def rows_of_map(fields: xr.Dataset, design: Design) -> Any:
     days = fields["time"].values if "time" in fields.dims else [None]
     offset = [0] if days[0] is None else ((days - days[0]) / np.timedelta64(1, "D")).astype(int)
     for number, day in enumerate(days):
-        now: Mapping[str, Any] = fixed | {
+        now: dict[str, Any] = fixed | {
             name: fields[name].isel(time=number).values for name in plain if name not in fixed
         }
         now = now | {name: values[offset[number]] for name, values in means.items()}

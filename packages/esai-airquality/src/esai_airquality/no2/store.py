@@ -80,7 +80,9 @@ def load(path: Path) -> Learnt:
     def part(prefix: str) -> dict[str, np.ndarray]:
         return {name.removeprefix(prefix): value for name, value in found.items() if name.startswith(prefix)}
 
-    design = {name: tuple(v) if isinstance(v, list) else v for name, v in plain["design"].items()}
+    design: dict[str, Any] = {
+        name: tuple(v) if isinstance(v, list) else v for name, v in plain["design"].items()
+    }
     return Learnt(
         Model(plain["method"], part("model_"), plain["threads"]),
         Intervals(**part("intervals_")),
