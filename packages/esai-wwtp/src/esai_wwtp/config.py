@@ -120,7 +120,7 @@ class TrainSection(TrainConfig):
 class TilingConfig(Section):
     """The table ``[tiling]``: inference in windows that fit together exactly."""
 
-    size: Annotated[int, Field(ge=64)] = 1024
+    size: Annotated[int, Field(ge=64)] = 768
     """Side of the core of a window in pixels, rounded up to the network's alignment."""
     threads: Annotated[int, Field(ge=1)] | None = None
     """Threads of the runtime; those of the machine by default."""
@@ -279,7 +279,7 @@ epochs = 20
 seed = 0
 
 [tiling]
-size = 1024
+size = 768
 
 # [objects]
 # threshold = 0.5  # chosen on validation examples by default

@@ -33,7 +33,8 @@ def as_probability(stored: NDArray[np.uint8]) -> NDArray[np.float32]:
 def said(stored: NDArray[np.uint8], threshold: float) -> NDArray[np.bool_]:
     """Mark where stored probabilities reach a threshold."""
     level = int(np.ceil(round(threshold * SCALE, 6)))
-    return (stored >= level) & (stored != NO_DATA)
+    marked = stored >= level
+    return np.logical_and(marked, stored != NO_DATA, out=marked)
 
 
 @contextmanager

@@ -119,6 +119,7 @@ class OnnxModel:
             raise InputError("no such model", where=path)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        options.enable_mem_pattern = False  # it plans, and keeps, memory for every shape of input anew
         options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
         providers = [
             name
