@@ -55,9 +55,10 @@ class Target:
 
 
 def models(run: Path) -> list[Path]:
-    """List the files of the model whose digests the manifest holds."""
+    """List the files of the models, those with a digest in the manifest first."""
     outputs = json.loads((run / "manifest.json").read_text("utf-8"))["outputs"]
-    return [run / name for name, entry in outputs.items() if name.startswith("model/") and entry["sha256"]]
+    found = [name for name in outputs if name.startswith(("model/", "models/"))]
+    return [run / name for name in sorted(found, key=lambda name: outputs[name]["sha256"] is None)]
 
 
 def attempts(target: Target) -> Iterator[tuple[str, bool, object]]:

@@ -154,7 +154,7 @@ def complete(
 def _same_models(run: RunFolder) -> None:
     """Refuse model files that the run did not make: of another run or package, damaged, planted."""
     for name, entry in run.record["outputs"].items():
-        if not name.startswith("model/") or entry["sha256"] is None:
+        if not name.startswith(("model/", "models/")) or entry["sha256"] is None:
             continue
         found = None
         with contextlib.suppress(InputError):  # not even what its name says
