@@ -77,8 +77,8 @@ class Follower:
 
     def follow(self, text: str) -> str:
         """Run one line; what came of it. SystemExit where it does not hold."""
-        line = " ".join(text.split())
-        words = shlex.split(line, comments=True)
+        words = shlex.split(text, comments=True)
+        line = shlex.join(words)
         if line in self.done:
             return "as before"
         if words[:2] == ["pip", "install"]:
@@ -194,12 +194,19 @@ def main(arguments: Sequence[str] | None = None, root: Path = repo.ROOT) -> int:
     """Run the command line; the exit status."""
     parser = argparse.ArgumentParser(prog="check_commands", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("package")
-    package = repo.find(parser.parse_args(arguments).package, root)
+    parser.add_argument("--folder", type=Path, help="where to follow them (default: an empty one, not kept)")
+    parser.add_argument("--demo", nargs="+", default=[], help="a demo that has been run there: VERB... OUT")
+    options = parser.parse_args(arguments)
+    package = repo.find(options.package, root)
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
+        folder = options.folder or Path(scratch)
         if (package.folder / "examples").is_dir():
             shutil.copytree(package.folder / "examples", folder / "examples")
         reader = Follower(package, folder)
+        if options.demo:
+            *verb, out = options.demo
+            reader.done[shlex.join([package.name, *verb, "--out", out])] = "ran"
+            reader.remember(tuple(verb[:-1]), folder / out)
         for page in pages(package, root):
             text = page.read_text("utf-8")
             if "```pycon" in text:
