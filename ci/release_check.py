@@ -117,11 +117,10 @@ def install_all(
     chosen = [package for package in repo.packages(tree) if not names or package.name in names]
     with ThreadPoolExecutor(max_workers=2) as pool:
         made = [pool.submit(install_one, index, package, tree, scratch, steps) for package in chosen]
-        try:
-            return [row.result() for row in made]
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    failed = [str(row.exception()) for row in made if row.exception() is not None]
+    if failed:  # one package's fault does not hide another's
+        raise SystemExit("\n\n".join(failed))
+    return [row.result() for row in made]
 
 
 def install_one(
