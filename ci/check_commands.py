@@ -1,4 +1,4 @@
-"""Follow the README and the tutorials of a package word for word, in an empty folder.
+"""Follow README and tutorials of a package word for word in an empty folder; run its docstrings' examples.
 
     python3 tools/dev.py tutorials esai-fire
 
@@ -182,6 +182,31 @@ def check_session(page: str, folder: Path) -> str:
     return f"{sum(block.count('>>> ') for block in blocks)} interactive lines hold"
 
 
+EXAMPLES = """
+import doctest, importlib, sys
+failed, tried = doctest.testmod(importlib.import_module(sys.argv[1]))
+print(f"{tried} lines hold")
+sys.exit(failed)
+"""
+
+
+def check_docstrings(package: repo.Package) -> Iterator[str]:
+    """Run the examples in the installed package's docstrings; SystemExit where one does not hold."""
+    root = package.folder / "src"
+    for path in sorted((root / package.module).rglob("*.py")):
+        if ">>> " not in path.read_text("utf-8"):
+            continue
+        name = ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
+        command = [sys.executable, "-c", EXAMPLES, name]
+        done = subprocess.run(command, cwd=package.folder, text=True, capture_output=True)
+        if done.returncode != 0 and "ModuleNotFoundError" in done.stderr:
+            yield f"{name}: not run: {done.stderr.strip().splitlines()[-1]}"  # a module of an extra
+        elif done.returncode != 0:
+            raise SystemExit(f"does not hold:\n{done.stdout[-3000:]}{done.stderr[-2000:]}")
+        else:
+            yield f"{name}: {done.stdout.strip()}"
+
+
 def pages(package: repo.Package, root: Path = repo.ROOT) -> list[Path]:
     """List the README of a package, its pages, and those that are marked as about it."""
     mark = f"<!-- package: {package.name} -->"
@@ -202,6 +227,8 @@ def main(arguments: Sequence[str] | None = None, root: Path = repo.ROOT) -> int:
         folder = options.folder or Path(scratch)
         if (package.folder / "examples").is_dir():
             shutil.copytree(package.folder / "examples", folder / "examples")
+        for held in check_docstrings(package):
+            print(held, flush=True)
         reader = Follower(package, folder)
         if options.demo:
             *verb, out = options.demo

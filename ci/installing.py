@@ -125,9 +125,10 @@ def demo(place: Path, package: str, verb: Sequence[str], out: Path) -> float:
 
 
 def follow(place: Path, package: str, verb: Sequence[str], out: Path) -> str:
-    """Follow the pages of a package word for word where its demo was run; what was said of each command."""
+    """Follow the pages of a package word for word where its demo (`verb`) was run; what was said of each."""
+    out.parent.mkdir(parents=True, exist_ok=True)
     command = [str(python(place)), str(repo.ROOT / "ci" / "check_commands.py"), package]
-    command += ["--folder", str(out.parent), "--demo", *verb, out.name]
+    command += ["--folder", str(out.parent), *(["--demo", *verb, out.name] if verb else [])]
     done = subprocess.run(command, cwd=out.parent, env=environment(), text=True, capture_output=True)
     if done.returncode != 0:
         raise SystemExit(f"the pages of {package} do not hold: {done.stdout[-2000:]}\n{done.stderr[-3000:]}")

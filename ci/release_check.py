@@ -34,7 +34,7 @@ LIMIT = 15 * 60  # seconds for the whole
 
 
 class Steps:
-    """What was tried, with the time it took; the first thing that does not hold ends the rehearsal."""
+    """What was tried, with the time it took; what does not hold ends the rehearsal."""
 
     def __init__(self) -> None:
         self.started = self.last = time.monotonic()
@@ -144,7 +144,9 @@ def install_one(
     row = {"package": package.name, "version": found[package.name], "distributions": len(found)}
     row |= {"megabytes": installing.size(place) / 1e6, "install_s": seconds, "tensorflow": bool(heavy)}
     row["demo_s"] = None
-    if package.name != repo.CORE:
+    if package.name == repo.CORE:
+        print(installing.follow(place, package.name, [], scratch / "pages-core" / "demo"), end="", flush=True)
+    else:
         verb, out = demo_of(package), scratch / f"pages-{package.name}" / "demo"
         row["demo_s"] = installing.demo(place, package.name, verb, out)
         steps.hold(True, f"{package.name}: its demo runs ({row['demo_s']:.0f} s)")
