@@ -170,12 +170,15 @@ def minimums(session: nox.Session, package: str) -> None:
 def lint(session: nox.Session) -> None:
     """Check style, files and declared dependencies."""
     install_tools(session, "lint")
+    workflows = sorted(str(path) for path in (ROOT / ".github" / "workflows").glob("*.yml"))
     checks = [
         ["ruff", "check", "."],
         ["ruff", "format", "--check", "."],
         ["mypy", "noxfile.py", "tools", "ci", "benchmarks/run.py"],
         ["python", "tools/check_files.py"],
         ["python", "tools/check_dependencies.py"],
+        ["check-jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows],
+        ["check-jsonschema", "--builtin-schema", "vendor.gitlab-ci", ".gitlab-ci.yml"],
     ]
     failed = []
     for check in checks:  # all of them: one fault should not hide another
@@ -307,11 +310,11 @@ def release_check(session: nox.Session) -> None:
 
 @nox.session(reuse_venv=True)
 def audit(session: nox.Session) -> None:
-    """Look the pinned dependencies up among known weaknesses; needs the index's JSON pages."""
+    """Look pinned dependencies up among known weaknesses (another list: -- --vulnerability-service osv)."""
     install_tools(session, "audit")
     for package in repo.packages():
         listed = ["--requirement", str(package.constraints), "--no-deps", "--disable-pip", "--strict"]
-        session.run("pip-audit", *listed)
+        session.run("pip-audit", *listed, *session.posargs)
 
 
 @nox.session(reuse_venv=True)
