@@ -242,7 +242,7 @@ def docs(session: nox.Session) -> None:
     """Build the documentation site; a warning is an error."""
     install_tools(session, "docs")
     output = ROOT / "docs" / "_build" / "html"
-    session.run("sphinx-build", "-W", "--keep-going", "-q", "-b", "html", "docs", str(output))
+    session.run("sphinx-build", "-W", "--keep-going", "-q", "-j", "auto", "-b", "html", "docs", str(output))
     session.log(f"the site is at {output / 'index.html'}")
 
 
