@@ -94,3 +94,25 @@ def test_continued_lines_and_reasons_are_read() -> None:
     assert list(check_commands.commands(first["text"])) == ["esai-x run --out x"]
     assert second["why"] is None
     assert list(check_commands.commands(second["text"])) == ["a"]
+
+
+def test_a_line_is_followed_once_whatever_its_comment(tmp_path: Path) -> None:
+    reader = check_commands.Follower(repo.find("esai-fire"), tmp_path)
+    reader.done["esai-fire demo --out demo"] = "ran"
+    assert reader.follow("esai-fire demo  --out demo   # made-up data") == "as before"
+    with pytest.raises(SystemExit, match="no way to follow it"):
+        reader.follow("curl https://example.org")
+
+
+def test_an_example_that_gives_something_else_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "src" / "esai_made" / "sums.py"
+    source.parent.mkdir(parents=True)
+    source.write_text('"""Sums.\n\n>>> 1 + 1\n2\n"""\n')
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "src"))
+    package = repo.Package(tmp_path, {"project": {"name": "esai-made"}})
+    assert list(check_commands.check_docstrings(package)) == ["esai_made.sums: 1 lines hold"]
+    source.write_text('"""Sums.\n\n>>> 1 + 1\n3\n"""\n')
+    with pytest.raises(SystemExit, match="Expected"):
+        list(check_commands.check_docstrings(package))
