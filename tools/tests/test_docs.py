@@ -112,7 +112,19 @@ def test_an_example_that_gives_something_else_is_told(
     source.write_text('"""Sums.\n\n>>> 1 + 1\n2\n"""\n')
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "src"))
     package = repo.Package(tmp_path, {"project": {"name": "esai-made"}})
-    assert list(check_commands.check_docstrings(package)) == ["esai_made.sums: 1 lines hold"]
+    ((name, _, hold),) = check_commands.in_docstrings(package)
+    assert (name, hold()) == ("esai_made.sums", "1 lines hold")
     source.write_text('"""Sums.\n\n>>> 1 + 1\n3\n"""\n')
     with pytest.raises(SystemExit, match="Expected"):
-        list(check_commands.check_docstrings(package))
+        hold()
+
+
+def test_every_fault_of_the_pages_is_told(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = "```console\n$ pip install esai-one\n$ curl one\n```\n```python\nimport an_unheard_of\n```\n"
+    (small / "packages/esai-one/README.md").write_text(page)
+    (small / "packages/esai-one/src/esai_one").mkdir(parents=True)
+    assert check_commands.main(["esai-one"], small) == 1
+    said = capsys.readouterr()
+    assert "README.md:1: installed (0 s): $ pip install esai-one" in said.out
+    assert "$ curl one" in said.err
+    assert "an_unheard_of" in said.err
