@@ -99,3 +99,13 @@ def attempts(target: Target) -> Iterator[tuple[str, bool, object]]:
     held = code == 2 and len(said) == 1 and "schema_version 99" in said[0]
     yield "a config of another version is refused", held, (code, said)
     shutil.rmtree(folder)
+
+    folder = target.copy("path")
+    config = folder / "config.toml"
+    text = config.read_text("utf-8")
+    named = next(name for name in re.findall(r'"(/[^"]+)"', text) if Path(name).exists())
+    config.write_text(text.replace(f'"{named}"', '"../victim"'), "utf-8")
+    code, said = target.ask("config", "check", str(config))
+    held = code == 2 and len(said) == 1 and "../victim leads out of the run folder" in said[0]
+    yield "`../` in the config of a run folder is refused", held, (code, said)
+    shutil.rmtree(folder)

@@ -1,4 +1,4 @@
-"""Follow the README and the tutorials of a package word for word, in an empty folder.
+"""Follow README and tutorials of a package word for word in an empty folder; run its docstrings' examples.
 
     python3 tools/dev.py tutorials esai-fire
 
@@ -27,8 +27,9 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
@@ -77,8 +78,8 @@ class Follower:
 
     def follow(self, text: str) -> str:
         """Run one line; what came of it. SystemExit where it does not hold."""
-        line = " ".join(text.split())
-        words = shlex.split(line, comments=True)
+        words = shlex.split(text, comments=True)
+        line = shlex.join(words)
         if line in self.done:
             return "as before"
         if words[:2] == ["pip", "install"]:
@@ -182,6 +183,55 @@ def check_session(page: str, folder: Path) -> str:
     return f"{sum(block.count('>>> ') for block in blocks)} interactive lines hold"
 
 
+EXAMPLES = """
+import doctest, importlib, sys
+failed, tried = doctest.testmod(importlib.import_module(sys.argv[1]))
+print(f"{tried} lines hold")
+sys.exit(failed)
+"""
+
+
+def check_docstring(package: repo.Package, name: str) -> str:
+    """Run the examples in the docstrings of an installed module; SystemExit where one does not hold."""
+    command = [sys.executable, "-c", EXAMPLES, name]
+    done = subprocess.run(command, cwd=package.folder, text=True, capture_output=True)
+    if done.returncode != 0 and "ModuleNotFoundError" in done.stderr:
+        return f"not run: {done.stderr.strip().splitlines()[-1]}"  # a module of an extra
+    if done.returncode != 0:
+        raise SystemExit(f"does not hold:\n{done.stdout[-3000:]}{done.stderr[-2000:]}")
+    return done.stdout.strip()
+
+
+Check = tuple[str, str, Callable[[], str]]
+"""Where something stands, the command that it is (if it is one), and how to try whether it holds."""
+
+
+def in_docstrings(package: repo.Package) -> Iterator[Check]:
+    """Yield the modules of a package that show examples."""
+    root = package.folder / "src"
+    for path in sorted((root / package.module).rglob("*.py")):
+        if ">>> " in path.read_text("utf-8"):
+            name = ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
+            yield name, "", partial(check_docstring, package, name)
+
+
+def on_page(page: Path, reader: Follower, root: Path) -> Iterator[Check]:
+    """Yield what a page says that can be tried."""
+    text = page.read_text("utf-8")
+    where = str(page.relative_to(root))
+    if "```pycon" in text:
+        yield where, "", partial(check_session, text, reader.folder)
+    for block in FENCE.finditer(text):
+        place = f"{where}:{text.count(chr(10), 0, block.start()) + 1}"
+        if block["why"]:
+            yield place, "", partial("not run: {}".format, block["why"])
+        elif block["kind"] == "python":
+            yield place, "", partial(check_python, block["text"])
+        elif block["kind"] == "console":
+            for command in commands(block["text"]):
+                yield place, f": $ {command}", partial(reader.follow, command)
+
+
 def pages(package: repo.Package, root: Path = repo.ROOT) -> list[Path]:
     """List the README of a package, its pages, and those that are marked as about it."""
     mark = f"<!-- package: {package.name} -->"
@@ -194,30 +244,32 @@ def main(arguments: Sequence[str] | None = None, root: Path = repo.ROOT) -> int:
     """Run the command line; the exit status."""
     parser = argparse.ArgumentParser(prog="check_commands", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("package")
-    package = repo.find(parser.parse_args(arguments).package, root)
+    parser.add_argument("--folder", type=Path, help="where to follow them (default: an empty one, not kept)")
+    parser.add_argument("--demo", nargs="+", default=[], help="a demo that has been run there: VERB... OUT")
+    options = parser.parse_args(arguments)
+    package = repo.find(options.package, root)
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
+        folder = options.folder or Path(scratch)
         if (package.folder / "examples").is_dir():
             shutil.copytree(package.folder / "examples", folder / "examples")
         reader = Follower(package, folder)
-        for page in pages(package, root):
-            text = page.read_text("utf-8")
-            if "```pycon" in text:
-                print(f"{page.relative_to(root)}: {check_session(text, folder)}", flush=True)
-            for block in FENCE.finditer(text):
-                place = f"{page.relative_to(root)}:{text.count(chr(10), 0, block.start()) + 1}"
-                if block["why"]:
-                    print(f"{place}: not run: {block['why']}", flush=True)
-                elif block["kind"] == "python":
-                    print(f"{place}: {check_python(block['text'])}", flush=True)
-                elif block["kind"] == "console":
-                    for command in commands(block["text"]):
-                        started = time.monotonic()
-                        held = reader.follow(command)
-                        print(
-                            f"{place}: {held} ({time.monotonic() - started:.0f} s): $ {command}", flush=True
-                        )
-    return 0
+        if options.demo:
+            *verb, out = options.demo
+            reader.done[shlex.join([package.name, *verb, "--out", out])] = "ran"
+            reader.remember(tuple(verb[:-1]), folder / out)
+        checks = [*in_docstrings(package)]
+        checks += [check for page in pages(package, root) for check in on_page(page, reader, root)]
+        wrong = 0
+        for place, command, hold in checks:  # all of them: one fault should not hide another
+            started = time.monotonic()
+            try:
+                held = hold()
+            except (SystemExit, subprocess.TimeoutExpired) as fault:
+                wrong += 1
+                print(f"{place}: {fault}", file=sys.stderr, flush=True)
+            else:
+                print(f"{place}: {held} ({time.monotonic() - started:.0f} s){command}", flush=True)
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

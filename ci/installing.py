@@ -113,15 +113,26 @@ def size(place: Path) -> int:
 
 
 def demo(place: Path, package: str, verb: Sequence[str], out: Path) -> float:
-    """Run the demo of a package from an empty folder; its seconds. SystemExit where it leaves no report."""
+    """Run the demo of a package in a folder of its own; its seconds. SystemExit where it leaves no report."""
     out.parent.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
-    command = [str(python(place).parent / package), *verb, "--out", str(out)]
+    command = [str(python(place).parent / package), *verb, "--out", out.name]
     done = subprocess.run(command, cwd=out.parent, env=environment(), text=True, capture_output=True)
     last = done.stdout.strip().splitlines()[-1:] or [""]
     if done.returncode != 0 or not Path(last[0]).is_file():
         raise SystemExit(f"the demo of {package} failed: {done.stdout[-500:]}\n{done.stderr[-2000:]}")
     return time.perf_counter() - started
+
+
+def follow(place: Path, package: str, verb: Sequence[str], out: Path) -> str:
+    """Follow the pages of a package word for word where its demo (`verb`) was run; what was said of each."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    command = [str(python(place)), str(repo.ROOT / "ci" / "check_commands.py"), package]
+    command += ["--folder", str(out.parent), *(["--demo", *verb, out.name] if verb else [])]
+    done = subprocess.run(command, cwd=out.parent, env=environment(), text=True, capture_output=True)
+    if done.returncode != 0:
+        raise SystemExit(f"the pages of {package} do not hold: {done.stdout[-2000:]}\n{done.stderr[-3000:]}")
+    return done.stdout
 
 
 def bill_of_materials(place: Path, target: Path) -> set[str]:

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "tools")]
@@ -33,7 +34,7 @@ LIMIT = 15 * 60  # seconds for the whole
 
 
 class Steps:
-    """What was tried, with the time it took; the first thing that does not hold ends the rehearsal."""
+    """What was tried, with the time it took; what does not hold ends the rehearsal."""
 
     def __init__(self) -> None:
         self.started = self.last = time.monotonic()
@@ -104,44 +105,62 @@ def publish_all(index: loopback.Index, built: dict[str, list[Path]], scratch: Pa
         steps.hold(status != 0 and kept, "other contents under a released name are refused", said)
 
 
+def demo_of(package: repo.Package) -> list[str]:
+    """Verb of the demo of a package, with its job where there are several."""
+    return list(package.metadata.get("tool", {}).get("esai", {}).get("demo", ["demo"]))
+
+
 def install_all(
     index: loopback.Index, names: Sequence[str], tree: Path, scratch: Path, steps: Steps
 ) -> list[dict]:
-    """Install each package alone in a fresh environment and run its demo; what was measured."""
-    rows = []
-    for package in repo.packages(tree):
-        if names and package.name not in names:
-            continue
-        place = installing.fresh(scratch / package.name)
-        seconds, said = installing.install(place, index, package.name, twins=repo.twins(package, tree, set()))
-        asked = installing.lookups(said)
-        astray = sorted(url for url in asked if "/esai" in url and not url.startswith(index.simple))
-        seen = f"{index.simple}esai-core/" in asked and any(url.endswith("/simple/numpy/") for url in asked)
-        steps.hold(seen and not astray, f"{package.name}: no esai name asked elsewhere", astray or asked)
-        found = installing.distributions(place)
-        ours = sorted(name for name in found if name.startswith("esai-"))
-        steps.hold(
-            ours == sorted({repo.CORE, package.name}), f"{package.name}: with it came {ours} of ours", found
-        )
-        heavy = sorted({"tensorflow", "tensorflow-cpu", "keras"} & set(found))
-        if not any(repo.requirement_name(line) in {"keras", "tensorflow"} for line in needs(package, tree)):
-            steps.hold(not heavy, f"{package.name}: installs without TensorFlow", heavy)
-        row = {"package": package.name, "version": found[package.name], "distributions": len(found)}
-        row |= {"megabytes": installing.size(place) / 1e6, "install_s": seconds, "tensorflow": bool(heavy)}
-        row["demo_s"] = None
-        if package.name != repo.CORE:
-            verb = package.metadata.get("tool", {}).get("esai", {}).get("demo", ["demo"])
-            row["demo_s"] = installing.demo(place, package.name, verb, scratch / f"demo-{package.name}")
-            target = attacks.Target(place, package.name, verb[:-1], scratch / f"demo-{package.name}")
-            for tried, held, evidence in attacks.attempts(target):
-                steps.hold(held, f"{package.name}: {tried}", evidence)
-        bill = installing.bill_of_materials(place, scratch / f"{package.name}.cdx.json")
-        steps.hold(set(found) <= bill | {"pip"}, f"{package.name}: {len(bill)} components in its SBOM", found)
-        steps.hold(
-            True, f"{package.name}: {len(found)} distributions, {row['megabytes']:.0f} MB, {seconds:.0f} s"
-        )
-        rows.append(row)
-    return rows
+    """Install each package alone, two at a time; what was measured."""
+    chosen = [package for package in repo.packages(tree) if not names or package.name in names]
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        made = [pool.submit(install_one, index, package, tree, scratch, steps) for package in chosen]
+    failed = [str(row.exception()) for row in made if row.exception() is not None]
+    if failed:  # one package's fault does not hide another's
+        raise SystemExit("\n\n".join(failed))
+    return [row.result() for row in made]
+
+
+def install_one(
+    index: loopback.Index, package: repo.Package, tree: Path, scratch: Path, steps: Steps
+) -> dict:
+    """Install a package into a fresh environment, follow its pages, attack its run folder; the figures."""
+    place = installing.fresh(scratch / package.name)
+    seconds, said = installing.install(place, index, package.name, twins=repo.twins(package, tree, set()))
+    asked = installing.lookups(said)
+    astray = sorted(url for url in asked if "/esai" in url and not url.startswith(index.simple))
+    seen = f"{index.simple}esai-core/" in asked and any(url.endswith("/simple/numpy/") for url in asked)
+    steps.hold(seen and not astray, f"{package.name}: no esai name asked elsewhere", astray or asked)
+    found = installing.distributions(place)
+    ours = sorted(name for name in found if name.startswith("esai-"))
+    steps.hold(
+        ours == sorted({repo.CORE, package.name}), f"{package.name}: with it came {ours} of ours", found
+    )
+    heavy = sorted({"tensorflow", "tensorflow-cpu", "keras"} & set(found))
+    if not any(repo.requirement_name(line) in {"keras", "tensorflow"} for line in needs(package, tree)):
+        steps.hold(not heavy, f"{package.name}: installs without TensorFlow", heavy)
+    row = {"package": package.name, "version": found[package.name], "distributions": len(found)}
+    row |= {"megabytes": installing.size(place) / 1e6, "install_s": seconds, "tensorflow": bool(heavy)}
+    row["demo_s"] = None
+    if package.name == repo.CORE:
+        print(installing.follow(place, package.name, [], scratch / "pages-core" / "demo"), end="", flush=True)
+    else:
+        verb, out = demo_of(package), scratch / f"pages-{package.name}" / "demo"
+        row["demo_s"] = installing.demo(place, package.name, verb, out)
+        steps.hold(True, f"{package.name}: its demo runs ({row['demo_s']:.0f} s)")
+        said = installing.follow(place, package.name, verb, out)
+        print(said, end="", flush=True)
+        steps.hold(True, f"{package.name}: {said.count(': $ ')} commands of its pages hold word for word")
+        for tried, held, evidence in attacks.attempts(attacks.Target(place, package.name, verb[:-1], out)):
+            steps.hold(held, f"{package.name}: {tried}", evidence)
+    bill = installing.bill_of_materials(place, scratch / f"{package.name}.cdx.json")
+    steps.hold(set(found) <= bill | {"pip"}, f"{package.name}: {len(bill)} components in its SBOM", found)
+    steps.hold(
+        True, f"{package.name}: {len(found)} distributions, {row['megabytes']:.0f} MB, {seconds:.0f} s"
+    )
+    return row
 
 
 def needs(package: repo.Package, tree: Path) -> list[str]:
@@ -175,8 +194,7 @@ def upgrade_core(
         f"{older}: {repo.CORE} {before[repo.CORE]} -> {version}, all else kept",
         changed,
     )
-    verb = package.metadata.get("tool", {}).get("esai", {}).get("demo", ["demo"])
-    seconds = installing.demo(place, older, verb, scratch / "demo-upgraded")
+    seconds = installing.demo(place, older, demo_of(package), scratch / "upgraded" / "demo")
     steps.hold(True, f"{older} {after[older]}: its demo runs on {repo.CORE} {version} ({seconds:.0f} s)")
     status = core_compat.main([older, "--", "-q", "-x", "-k", "not cli and not demo", "--maxfail=1"], tree)
     steps.hold(status == 0, f"{older} {after[older]}: its own tests pass on {repo.CORE} {version}")
@@ -203,8 +221,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             upgrade_core(index, tree, out, scratch, [row["package"] for row in rows], steps)
         for bill in scratch.glob("*.cdx.json"):
             bill.replace(results / bill.name)
-        for report in scratch.glob("demo-*/report.html"):
-            shutil.copyfile(report, results / f"{report.parent.name}.html")
+        for report in scratch.glob("pages-*/demo/report.html"):
+            shutil.copyfile(report, results / f"{report.parts[-3].removeprefix('pages-')}.html")
     (results / "footprint.json").write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
     if options.table:
         options.table.write_text(installing.page(rows), "utf-8")

@@ -25,6 +25,7 @@ MODULES = {  # name on the index: name in Python, where they differ by more than
 OTHER_BACKENDS = {"jax", "torch"}  # Keras can be told to use them; then tests import them too
 LOADED = {  # declared for another library that loads them by name, so no import of ours shows them
     "dask",  # xarray's chunks
+    "setuptools",  # has the distutils that pyglmnet imports
 }
 
 

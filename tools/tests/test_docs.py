@@ -94,3 +94,37 @@ def test_continued_lines_and_reasons_are_read() -> None:
     assert list(check_commands.commands(first["text"])) == ["esai-x run --out x"]
     assert second["why"] is None
     assert list(check_commands.commands(second["text"])) == ["a"]
+
+
+def test_a_line_is_followed_once_whatever_its_comment(tmp_path: Path) -> None:
+    reader = check_commands.Follower(repo.find("esai-fire"), tmp_path)
+    reader.done["esai-fire demo --out demo"] = "ran"
+    assert reader.follow("esai-fire demo  --out demo   # made-up data") == "as before"
+    with pytest.raises(SystemExit, match="no way to follow it"):
+        reader.follow("curl https://example.org")
+
+
+def test_an_example_that_gives_something_else_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "src" / "esai_made" / "sums.py"
+    source.parent.mkdir(parents=True)
+    source.write_text('"""Sums.\n\n>>> 1 + 1\n2\n"""\n')
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "src"))
+    package = repo.Package(tmp_path, {"project": {"name": "esai-made"}})
+    ((name, _, hold),) = check_commands.in_docstrings(package)
+    assert (name, hold()) == ("esai_made.sums", "1 lines hold")
+    source.write_text('"""Sums.\n\n>>> 1 + 1\n3\n"""\n')
+    with pytest.raises(SystemExit, match="Expected"):
+        hold()
+
+
+def test_every_fault_of_the_pages_is_told(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = "```console\n$ pip install esai-one\n$ curl one\n```\n```python\nimport an_unheard_of\n```\n"
+    (small / "packages/esai-one/README.md").write_text(page)
+    (small / "packages/esai-one/src/esai_one").mkdir(parents=True)
+    assert check_commands.main(["esai-one"], small) == 1
+    said = capsys.readouterr()
+    assert "README.md:1: installed (0 s): $ pip install esai-one" in said.out
+    assert "$ curl one" in said.err
+    assert "an_unheard_of" in said.err

@@ -64,8 +64,6 @@ ALIASES = {
     "car_ersst": "car",
 }
 
-_OCEAN_OF = {name: ocean for ocean, names in OCEANS.items() for name in names}
-
 
 def canonical(name: str) -> str:
     """Give the spelling of an index that this package uses; an unknown name comes back in lower case.
@@ -82,7 +80,7 @@ def canonical(name: str) -> str:
 def ocean_of(name: str) -> str:
     """Give the ocean of an index: a name that is in no list counts as an ocean of its own."""
     key = canonical(name)
-    return _OCEAN_OF.get(key, key)
+    return next((ocean for ocean, names in OCEANS.items() if key in names), key)
 
 
 def boxes_of(name: str) -> tuple[Box, ...]:

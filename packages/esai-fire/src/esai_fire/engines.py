@@ -157,10 +157,8 @@ def _solve(
     try:
         return ENGINES[engine](x, y, penalty, offset, alpha)
     except ModuleNotFoundError as error:
-        # From Python 3.12 on, the distutils that pyglmnet imports come with setuptools.
-        wanted = "setuptools" if error.name == "distutils" else error.name
         raise UsageError(
-            f"{error.name} is not installed", where=f"engine {engine}", remedy=f"pip install {wanted}"
+            f"{error.name} is not installed", where=f"engine {engine}", remedy=f"pip install {error.name}"
         ) from None
 
 

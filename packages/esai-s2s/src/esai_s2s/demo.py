@@ -58,7 +58,7 @@ def toy_index(*, seed: int = 0, winters: int = 12, members: int = 5) -> xr.Datas
         level = 1.0 + 0.4 * np.sin(2 * np.pi * np.arange(days) / 170 + rng.uniform(0, 6))
         index = level * np.sin(phase) + rng.normal(0, 0.2, days)
         for day in range(0, 150, 6):
-            starts.append(first + day)
+            starts.append(first + np.timedelta64(day, "D"))
             truth.append(index[day : day + 45])
             drift = np.cumsum(rng.normal(0, 0.045, (members, 45)), axis=1) + np.cumsum(
                 rng.normal(0, 0.06, 45)

@@ -207,7 +207,7 @@ def _calendar(starts: np.ndarray) -> np.ndarray:
     """
     days = starts.astype("datetime64[D]")
     first = days.astype("datetime64[Y]").astype("datetime64[D]")
-    return np.minimum(days, first + 363).astype("datetime64[ns]")
+    return np.minimum(days, first + np.timedelta64(363, "D")).astype("datetime64[ns]")
 
 
 NEAR = {"week": (52, 4), "month": (12, 1)}

@@ -159,7 +159,7 @@ def _check_dates(ds: xr.Dataset, rules: Contest) -> None:
     starts = ds["forecast_time"].values
     if starts.dtype.kind != "M" or np.isnat(starts).any():
         raise InputError("forecast times are no dates, or one is missing", where="forecast_time")
-    if len(starts) > 1 and (np.diff(starts) <= np.timedelta64(0)).any():
+    if len(starts) > 1 and (np.diff(starts) <= np.timedelta64(0, "ns")).any():
         raise InputError("forecast times are not ascending, or one is repeated", where="forecast_time")
     if rules.starts is not None and len(starts) != rules.starts:
         raise InputError(

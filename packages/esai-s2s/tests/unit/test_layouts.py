@@ -62,7 +62,7 @@ def test_leads_in_any_spelling_are_days(tmp_path: Path, lead: np.ndarray, suffix
     got = open_layout(path)
     assert got["lead"].values.tolist() == [14, 15, 16]
     assert set(got.dims) == {"start", "number", "lead"}
-    assert (np.diff(got["start"].values) > np.timedelta64(0)).all()
+    assert (np.diff(got["start"].values) > np.timedelta64(0, "ns")).all()
 
 
 def test_repeated_starts_are_refused(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_a_folder_of_years_is_one_series_and_the_same_days_twice_are_refused(tmp
         ds = xr.Dataset({"t2m": ("time", np.full(len(days), float(year)))}, {"time": days})
         ds.to_netcdf(tmp_path / f"tmax.{2002 - year}.nc", engine="netcdf4")
     joined = open_layout(tmp_path)
-    assert (np.diff(joined["time"].values) > np.timedelta64(0)).all()
+    assert (np.diff(joined["time"].values) > np.timedelta64(0, "ns")).all()
     assert float(joined["t2m"].sel(time="2001-05-05").values) == 2001
     (tmp_path / "again.nc").write_bytes((tmp_path / "tmax.1.nc").read_bytes())
     with pytest.raises(InputError, match="hold the same dates"):

@@ -152,7 +152,9 @@ def _hourly(config: SeasonalConfig, monthly: Request) -> Request:
     ends = [v for pair in (config.split.train, config.split.validate_, config.split.test) for v in pair]
     if isinstance(ends[0], int):
         return monthly
-    days = np.arange(str(min(ends)), np.datetime64(str(max(ends))) + 1, dtype="datetime64[D]")
+    days = np.arange(
+        str(min(ends)), np.datetime64(str(max(ends))) + np.timedelta64(1, "D"), dtype="datetime64[D]"
+    )
     parts = [str(d).split("-") for d in days]
     body = {
         **{k: v for k, v in monthly.body.items() if k not in ("product_type", "year", "month", "time")},

@@ -86,7 +86,7 @@ def test_scores_are_those_of_the_written_file(toy) -> None:
 def test_predict_new_starts_that_have_no_truth(toy, tmp_path: Path) -> None:
     with xr.open_dataset(toy.folder / "hindcast.nc", engine="netcdf4") as ds:
         last = ds.isel(forecast_reference_time=slice(-2, None)).load()
-    stamps = last["forecast_reference_time"].values.astype("datetime64[M]") + 12 * 20
+    stamps = last["forecast_reference_time"].values.astype("datetime64[M]") + np.timedelta64(20 * 12, "M")
     wide = xr.concat([last, last + 0.1], "number").assign_coords(number=np.arange(10))  # a larger ensemble
     wide = wide.assign_coords(forecast_reference_time=stamps.astype("datetime64[ns]"))
     wide["t2m"].attrs["units"] = "K"

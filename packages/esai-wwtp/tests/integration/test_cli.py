@@ -47,6 +47,16 @@ def test_a_folder_of_a_run_predicts_other_scenes(toy, tmp_path: Path) -> None:
     assert (tmp_path / "other" / "probability" / "toy_3_1.tif").is_file()
 
 
+@pytest.mark.parametrize("name", ["network.onnx", "network.keras", "network.json"])
+def test_a_replaced_model_file_is_refused(toy, tmp_path: Path, name: str) -> None:
+    folder = shutil.copytree(toy.run, tmp_path / "copy")
+    shutil.copy(folder / "model" / "maximum_likelihood.json", folder / "model" / name)
+    done = run_cli(main, ["predict", folder])
+    assert (done.code, len(done.err.strip().splitlines())) == (3, 1)
+    assert "not the one that the run made" in done.error
+    assert f"model/{name}" in done.error
+
+
 def test_iberia_is_exact(tmp_path: Path) -> None:
     import geopandas
     import pandas as pd

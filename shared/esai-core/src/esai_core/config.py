@@ -13,8 +13,8 @@ A package subclasses `Config` for its file and `Section` for the tables in it::
 `load_config` reads a file, lays ``--set key.path=value`` over it and validates; `dump_toml` writes a config
 such that reading it gives an equal one. Nothing is interpolated. Relative paths of `DataPath` keys are looked
 for beside the config file, then under the folder named by the environment variable ``ESAI_DATA`` (and those
-given with ``--set`` in the working directory first); out of the config's folder (``../``) leads only what is
-typed with ``--set``, so that a config from elsewhere names openly what it reads.
+given with ``--set`` in the working directory first), and may climb (``../data``). The config of a run folder,
+which a run writes with its paths in full and which may come from a stranger, does not climb out of it.
 Whether a path exists is asked when it is used (or by ``config check``): see `missing_path` and `input_paths`.
 """
 
@@ -93,11 +93,12 @@ def _locate(value: Any, info: ValidationInfo) -> Any:
     path = Path(text).expanduser()
     if path.is_absolute():
         return path
-    if not isinstance(value, Typed) and Path(os.path.normpath(path)).parts[:1] == ("..",):
-        raise ValueError(
-            f"{text} leads out of the config's folder; name it absolutely, under ESAI_DATA or by --set"
-        )
     folder = (info.context or {}).get("folder", Path.cwd())
+    climbs = Path(os.path.normpath(path)).parts[:1] == ("..",)
+    if climbs and not isinstance(value, Typed) and (folder / "manifest.json").exists():
+        raise ValueError(
+            f"{text} leads out of the run folder, which names its inputs in full; type it with --set if meant"
+        )
     roots = [Path.cwd(), folder] if isinstance(value, Typed) else [folder]
     roots += [root] if (root := data_root()) else []
     places = tuple(dict.fromkeys(Path(os.path.normpath(root / path)) for root in roots))

@@ -147,7 +147,7 @@ def trend_covariate(hindcast: xr.DataArray, *, by: str = "start") -> xr.DataArra
         return start_years(hindcast["start"]).astype(float)
     valid = valid_time(hindcast["start"], hindcast["lead"])
     years = valid.values.astype("datetime64[Y]")
-    length = (years + 1).astype("datetime64[D]") - years.astype("datetime64[D]")
+    length = (years + np.timedelta64(1, "Y")).astype("datetime64[D]") - years.astype("datetime64[D]")
     part = (valid.values - years.astype("datetime64[ns]")) / length.astype("timedelta64[ns]")
     return valid.copy(data=years.astype(np.int64) + 1970 + part).rename("year").assign_attrs(units="years")
 

@@ -51,7 +51,7 @@ train, predict, evaluate, report : ``step(config, run: RunFolder) -> None``
     - ``run.write_metrics({...})`` writes metrics.json, checked; ``run.add_history(row)`` a line of
       history.csv;
     - ``run.seed``, ``run.workers``, ``run.cluster``, ``run.options``: what was asked for;
-    - ``run.varies("maps/*.png")`` names outputs that differ between equal runs: no digest is kept of them.
+    - ``run.varies("maps/*.png")`` names outputs that differ between equal runs: they are not compared.
 
     ``run CONFIG`` does the steps in this order, in one folder; ``train CONFIG`` the first; ``predict``,
     ``evaluate`` and ``report`` complete a folder in which the earlier ones were done. Repeating a step

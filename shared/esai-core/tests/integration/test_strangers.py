@@ -128,18 +128,30 @@ def test_a_link_in_a_run_folder_is_not_written_through(run: Path, name: str) -> 
     assert (victim.read_bytes() if victim.is_file() else sorted(victim.rglob("*"))) == before
 
 
-def test_a_config_cannot_climb_out_of_its_folder(tmp_path: Path, toy_config: Path) -> None:
-    secret = tmp_path / "secret.csv"
+def test_the_config_of_a_run_folder_cannot_climb_out_of_it(run: Path, toy_config: Path) -> None:
+    secret = run.parent / "secret.csv"
     shutil.copy(toy_config.parent / "points.csv", secret)
-    toy_config.write_text('[data]\npoints = "../secret.csv"\n')
-    refused(
-        ["run", toy_config, "--out", tmp_path / "x"], "data.points", "leads out of", "../secret.csv", code=2
-    )
-    toy_config.write_text(f'[data]\npoints = "{secret}"\n')  # said plainly it may lie anywhere
-    assert run_cli(main, ["run", toy_config, "--out", tmp_path / "x"]).code == 0
-    toy_config.write_text('[data]\npoints = "points.csv"\n')  # typed by the user it may, too
-    typed = ["run", toy_config.name, "--out", tmp_path / "y", "--set", "data.points=../secret.csv"]
+    climbs = '[data]\npoints = "../secret.csv"\n'
+    (run / "config.toml").write_text(climbs)
+    for arguments in (["predict", run], ["run", run / "config.toml", "--out", run.parent / "x"]):
+        refused(arguments, "data.points", "../secret.csv leads out of the run folder", code=2)
+    manifest = json.loads((run / "manifest.json").read_text())
+    manifest["steps"][0]["config"] = climbs
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    refused(["rerun", run], "data.points", "../secret.csv leads out of the run folder", code=2)
+    typed = ["predict", run, "--set", "data.points=../secret.csv"]  # typed by the user it may
     assert run_cli(main, typed, cwd=toy_config.parent).code == 0
+
+
+def test_a_config_of_the_user_may_name_data_beside_its_folder(tmp_path: Path, toy_config: Path) -> None:
+    (tmp_path / "data").mkdir()
+    shutil.move(toy_config.parent / "points.csv", tmp_path / "data" / "points.csv")
+    configs = tmp_path / "configs"
+    configs.mkdir()
+    (configs / "mine.toml").write_text('[data]\npoints = "../data/points.csv"\n')
+    done = run_cli(main, ["run", configs / "mine.toml", "--out", tmp_path / "x"])
+    assert done.code == 0, done.err
+    assert run_cli(main, ["rerun", tmp_path / "x"]).code == 0
 
 
 @pytest.mark.parametrize("version", ["2", "0", "99"])

@@ -95,8 +95,13 @@ def test_archives_count_by_members(tmp_path: Path) -> None:
     for number, year in enumerate([2001, 2002]):
         with zipfile.ZipFile(tmp_path / f"{number}.keras", "w") as archive:
             archive.writestr(zipfile.ZipInfo("metadata.json", (year, 1, 1, 0, 0, 0)), str(year))
+            archive.writestr("config.json", f'{{"shared_object_id": {year}, "units": 8}}')
             archive.writestr(zipfile.ZipInfo("weights", (year, 1, 1, 0, 0, 0)), b"same")
     assert digest_file(tmp_path / "0.keras") == digest_file(tmp_path / "1.keras")
+    with zipfile.ZipFile(tmp_path / "2.keras", "w") as archive:
+        archive.writestr("config.json", '{"shared_object_id": 2001, "units": 9}')
+        archive.writestr("weights", b"same")
+    assert digest_file(tmp_path / "2.keras") != digest_file(tmp_path / "0.keras")
 
 
 def test_geopackages_count_by_rows(tmp_path: Path) -> None:
@@ -117,6 +122,9 @@ def test_a_folder_leaves_out_what_varies(tmp_path: Path) -> None:
         (tmp_path / name).write_text("{}")
     assert list(digest(tmp_path)) == ["b.txt", "maps/a.png"]
     assert list(digest(tmp_path, varies=["maps/*"])) == ["b.txt"]
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "network.onnx").write_text("weights")
+    assert list(digest(tmp_path, varies=["*/*"])) == ["b.txt", "model/network.onnx"]
 
 
 @pytest.mark.parametrize("name", ["a.nc", "a.json", "a.npz", "a.gpkg"])

@@ -2,7 +2,8 @@
 
 NetCDF and Zarr count by dimensions, coordinates, values and attributes (less those of provenance), JSON by
 its values (less ``timings_s``), CSV by its cells (less columns of seconds), zip archives (``.npz``,
-``.keras``) by their members, GeoPackages by their rows; any other file by its bytes.
+``.keras``) by their members (less addresses in memory that Keras notes), GeoPackages by their rows; any
+other file by its bytes.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import csv
 import fnmatch
 import hashlib
 import json
+import re
 import sqlite3
 import zipfile
 from collections.abc import Callable, Iterable
@@ -22,7 +24,7 @@ from esai_core.errors import InputError
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["PROVENANCE", "digest", "digest_file"]
+__all__ = ["PROVENANCE", "digest", "digest_file", "is_model", "matches"]
 
 PROVENANCE = frozenset(
     {
@@ -48,6 +50,7 @@ PROVENANCE = frozenset(
 
 _NEVER = ("manifest.json", "config.toml", "*.html", "*.log", "checkpoints/*", ".*")
 _BLOCK = 1 << 24
+_ADDRESS = re.compile(rb'(?<="shared_object_id": )\d+')  # by which Keras tells shared objects of a model
 
 
 def digest(folder: str | Path, *, varies: Iterable[str] = ()) -> dict[str, str]:
@@ -59,7 +62,7 @@ def digest(folder: str | Path, *, varies: Iterable[str] = ()) -> dict[str, str]:
         A run folder.
     varies : iterable of str
         Patterns (``"maps/*.png"``) of outputs that differ between equal runs; left out, as are the manifest,
-        the config, logs and HTML.
+        the config, logs and HTML. Files of models are never left out: one that was replaced is refused.
 
     Returns
     -------
@@ -67,13 +70,23 @@ def digest(folder: str | Path, *, varies: Iterable[str] = ()) -> dict[str, str]:
         Name within the folder to sha256; a Zarr store counts as one output.
     """
     folder = Path(folder)
-    patterns = (*_NEVER, *varies)
+    patterns = tuple(varies)
     found: dict[str, str] = {}
     for path in outputs(folder):
         name = path.relative_to(folder).as_posix()
-        if not any(fnmatch.fnmatch(name, pattern) for pattern in patterns):
+        if not matches(name, _NEVER) and (is_model(name) or not matches(name, patterns)):
             found[name] = digest_file(path)
     return found
+
+
+def is_model(name: str) -> bool:
+    """Tell whether an output is a file of a model, which later steps load."""
+    return name.startswith(("model/", "models/"))
+
+
+def matches(name: str, patterns: Iterable[str]) -> bool:
+    """Tell whether a name fits one of the patterns."""
+    return any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
 
 
 def outputs(folder: Path) -> list[Path]:
@@ -170,6 +183,8 @@ def _zip(path: Path, total: Any) -> None:
             if name != "metadata.json":  # of Keras: the date of saving
                 total.update(f"{name}\n".encode())
                 with archive.open(name) as member:
+                    if name == "config.json":
+                        total.update(_ADDRESS.sub(b"", member.read()))
                     while block := member.read(_BLOCK):
                         total.update(block)
 

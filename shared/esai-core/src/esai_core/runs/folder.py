@@ -6,7 +6,7 @@ manifest.json
 (UTC) · ``seed`` · ``steps`` ``[{"step", "config" (TOML; null: that of config.toml), "options", "stages"}]``
 · ``inputs`` ``[{"path", "size", "sha256"}]`` · ``outputs`` ``{NAME: {"step", "sha256" (null: may vary)}}`` ·
 ``packages`` ``{DISTRIBUTION: version}`` · ``host`` · ``timings_s`` ``{STAGE: seconds}`` ·
-``peak_memory_bytes`` · ``varies`` (patterns of outputs without digest).
+``peak_memory_bytes`` · ``varies`` (patterns of outputs that are not compared).
 """
 
 from __future__ import annotations
@@ -311,7 +311,10 @@ class RunFolder:
         return Path(path)
 
     def varies(self, *patterns: str) -> None:
-        """Name outputs (``"maps/*.png"``) that differ between equal runs: no digest is kept of them."""
+        """Name outputs (``"maps/*.png"``) that differ between equal runs: `rerun` does not compare them.
+
+        Of files of a model (``model/``, ``models/``) a digest is kept all the same: others are refused.
+        """
         self.record["varies"] = sorted({*self.record["varies"], *patterns})
 
     def write_metrics(self, metrics: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from esai_core.config import Config, dump_toml, input_paths, missing_path, validate_config
 from esai_core.errors import InputError, UsageError
 from esai_core.job import Job
-from esai_core.runs.digests import digest
+from esai_core.runs.digests import digest, matches
 from esai_core.runs.folder import RunFolder
 from esai_core.runs.manifest import describe_input, read_manifest, versions
 from esai_core.runs.steps import run_step
@@ -140,7 +140,7 @@ def _compare(manifest: dict[str, Any], folder: Path, made: Path) -> dict[str, st
             states[name] = "missing"
         elif name not in before:
             states[name] = "new"
-        elif before[name] is None or after[name] is None:
+        elif before[name] is None or after[name] is None or matches(name, again["varies"]):
             states[name] = "not compared"
         else:
             states[name] = "same" if before[name] == after[name] else "different"

@@ -12,7 +12,7 @@ from esai_core.cluster import connect
 from esai_core.config import Config, dump_toml, input_paths, load_config, missing_path
 from esai_core.errors import InputError, UsageError
 from esai_core.job import Job
-from esai_core.runs.digests import digest_file
+from esai_core.runs.digests import digest_file, is_model
 from esai_core.runs.folder import RunFolder
 
 __all__ = ["complete", "execute", "run_step", "seed_of"]
@@ -154,7 +154,7 @@ def complete(
 def _same_models(run: RunFolder) -> None:
     """Refuse model files that the run did not make: of another run or package, damaged, planted."""
     for name, entry in run.record["outputs"].items():
-        if not name.startswith(("model/", "models/")) or entry["sha256"] is None:
+        if not is_model(name) or entry["sha256"] is None:
             continue
         found = None
         with contextlib.suppress(InputError):  # not even what its name says
