@@ -156,7 +156,7 @@ def fit_chunk(config: S2sConfig, chunk: Chunk, work: Path, models: Path, threads
             continue
         some, name = sample.on_cells(np.flatnonzero(known)), name_of(sample)
         frame = make_frame(config, some, threads=threads)
-        some = prepared(some, frame.plan)
+        members, some = _members(some), prepared(some, frame.plan)
         grown = work / "pooled" / name
         rows = np.sort(np.concatenate([fold.test for fold in frame.folds]))
         codes = np.full((len(rows), some.cells), np.nan, dtype=np.float32)
@@ -179,7 +179,7 @@ def fit_chunk(config: S2sConfig, chunk: Chunk, work: Path, models: Path, threads
         np.save(models / name / chunk.part / "cells.npy", known)
         target = work / "singles" / name / f"{chunk.part}.npz"
         target.parent.mkdir(parents=True, exist_ok=True)
-        arrays: dict[str, Any] = {"codes": codes, "members": _members(some, rows), **_place(some)}
+        arrays: dict[str, Any] = {"codes": codes, "members": members[rows], **_place(some)}
         np.savez(target, **arrays, **_prefixed(kept))
         told.append(Part(grams, some.cells))
     return told
@@ -189,10 +189,10 @@ def _grown(folder: Path, number: int, part: int) -> Mapping[str, Any]:
     return load_models(folder / f"{number}_{part}")
 
 
-def _members(sample: Sample, rows: np.ndarray) -> np.ndarray:
+def _members(sample: Sample) -> np.ndarray:
     if sample.forecast is None:
-        return np.full((len(rows), sample.cells), np.nan, dtype=np.float32)
-    return (~np.isnan(sample.forecast[rows])).sum(axis=1).astype(np.float32)
+        return np.full((sample.size, sample.cells), np.nan, dtype=np.float32)
+    return (~np.isnan(sample.forecast)).sum(axis=1).astype(np.float32)
 
 
 def _place(sample: Sample) -> dict[str, np.ndarray]:
