@@ -15,10 +15,10 @@ import numpy as np
 from esai_core.errors import InputError, UsageError
 from esai_core.io import write_netcdf
 from esai_core.runs import RunFolder
+from esai_s2s.checkpoints import Part, keep_matching
 from esai_s2s.config import S2sConfig, files_by_name
 from esai_s2s.crossval import (
     Frame,
-    Part,
     draw_pool,
     finish_chunk,
     fit_chunk,
@@ -40,7 +40,11 @@ log = logging.getLogger(__name__)
 
 
 def train(config: S2sConfig, run: RunFolder) -> None:
-    """Open, check, split and fit: writes ``model/`` and ``verification/`` (out-of-fold forecasts)."""
+    """Open, check, split and fit: writes ``model/`` and ``verification/`` (out-of-fold forecasts).
+
+    A run that goes on with ``--resume`` fits the chunks that are not done.
+    """
+    keep_matching(config, run)
     trained = {name: str(path) for name, path in config.data.models.items()}
     run.path("model/trained.json").write_text(json.dumps(trained) + "\n")
     with crew(run) as each:
