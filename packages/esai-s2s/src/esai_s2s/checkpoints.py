@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -40,8 +41,8 @@ class Part:
 
 
 def save_parts(parts: Sequence[Part], path: Path) -> None:
-    """Write what one chunk tells: the last thing written of it, so that a file means that all of it is done."""
-    arrays = {"cells": np.array([part.cells for part in parts])}
+    """Write what one chunk tells: the last thing written of it, so that its file means that it is done."""
+    arrays: dict[str, Any] = {"cells": np.array([part.cells for part in parts])}
     for window, part in enumerate(parts):
         for number, gram in enumerate(part.grams):
             arrays |= {f"{window}/{number}/matrices": gram.matrices, f"{window}/{number}/mass": gram.mass}
