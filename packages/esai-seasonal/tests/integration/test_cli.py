@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from esai_core.io import write_netcdf
 from esai_core.runs import read_history
 from esai_core.runs.digests import digest
 from esai_core.testing import assert_light_cli, open_in_browser, run_cli
@@ -40,6 +41,27 @@ def test_steps_one_by_one_give_what_run_gives(toy, tmp_path: Path) -> None:
 def test_rerun_gives_the_same_digests(toy) -> None:
     done = run_cli(main, ["rerun", toy.run])
     assert done.code == 0, done.out + done.err
+
+
+def test_what_is_worked_through_in_blocks_is_what_fits_into_memory(toy, tmp_path: Path, monkeypatch) -> None:
+    """A hindcast too large once interpolated: lazy from there to the written file, with the same numbers."""
+    written = []
+    monkeypatch.setattr("esai_seasonal.data.BLOCK_BYTES", 1 << 10)
+    monkeypatch.setattr(
+        "esai_seasonal.forecasting.write_netcdf",
+        lambda ensemble, path, **options: (
+            written.append(ensemble.chunks), write_netcdf(ensemble, path, **options)
+        )[1],
+    )  # fmt: skip
+    done = run_cli(main, ["run", toy.config, "--out", tmp_path / "blocks"])
+    assert done.code == 0, done.err
+    assert len(written[0][-2]) > 1  # several blocks of latitudes reach the file
+    metrics = [json.loads((folder / "metrics.json").read_text()) for folder in (tmp_path / "blocks", toy.run)]
+    assert metrics[0]["delivered"] == metrics[1]["delivered"]
+    for name, row in metrics[1]["scores"].items():
+        assert metrics[0]["scores"][name] == pytest.approx(row, rel=1e-5, abs=1e-9), name
+    ours, whole = (xr.load_dataset(folder / "forecast.nc") for folder in (tmp_path / "blocks", toy.run))
+    xr.testing.assert_allclose(ours, whole, rtol=1e-6)
 
 
 def test_metrics_follow_the_contract(toy) -> None:
