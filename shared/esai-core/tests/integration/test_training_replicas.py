@@ -16,6 +16,7 @@ from esai_core.nn._keras import keras
 from esai_core.training import TrainConfig, fit, predict
 from esai_core.training.loop import _separate_seeds
 from esai_core.training.steps import check_batch_statistics
+from esai_core.training.strategies import Cluster, make_strategy
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import a test
 
@@ -56,14 +57,15 @@ rng = np.random.default_rng(0)
 x, b = (rng.normal(size=(22, 8, 8, c)).astype("f4") for c in (2, 1))
 data = ({"fields": x, "baseline": b}, b + 0.4 * x[..., :1])
 config = TrainConfig(epochs=3, batch_size=8, clip_norm=0.5, ema=0.9, learning_rate=1e-2)
-given = {"baseline": (8, 8, 1)}
+def judge():
+    return nn.discriminator(sample=(8, 8, 1), given={"baseline": (8, 8, 1)}, width=4)
 curves = []
 for strategy in (None, tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):
     found = fit(
         lambda: nn.build("unet", fields=(8, 8, 2), width=4, depth=1, norm="batch"),
         data, data, loss=nn.make_loss("mse"), config=config, strategy=strategy,
         folder=f"{sys.argv[1]}/{len(curves)}",
-        adversary=Adversary(discriminator=lambda: nn.discriminator(sample=(8, 8, 1), given=given, width=4), weight=0.1),
+        adversary=Adversary(discriminator=judge, weight=0.1),
     )
     curves.append([found.column(n)[1:] for n in ("loss", "val_loss", "pixel_loss", "discriminator_loss")])
 assert strategy.num_replicas_in_sync == 2
@@ -80,6 +82,19 @@ def test_two_devices_of_one_process_give_the_curve_of_one(tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
 
 
+@pytest.mark.parametrize(("gpus", "expected"), [(["GPU:0"], "NCCL"), ([], "RING")])
+def test_hosts_with_gpus_sum_by_nccl(monkeypatch, gpus, expected):
+    asked = []
+    monkeypatch.setattr("tensorflow.config.list_physical_devices", lambda kind: gpus)
+    monkeypatch.setattr(
+        "tensorflow.distribute.MultiWorkerMirroredStrategy",
+        lambda communication_options: asked.append(communication_options.implementation.value),
+    )
+    monkeypatch.setenv("TF_CONFIG", "")
+    make_strategy(Cluster(("a:1", "b:1"), 0))
+    assert asked == [expected]
+
+
 def unsynchronised():
     x = keras.Input((4, 4, 1))
     return keras.Model(x, keras.layers.BatchNormalization()(x))
@@ -93,13 +108,10 @@ def test_statistics_that_depend_on_the_number_of_workers_are_refused():
         check_batch_statistics(segmentation(), CONFIG, 3)
     with pytest.raises(UsageError, match="synchronized"):
         check_batch_statistics(unsynchronised(), CONFIG, 2)
+    inner = nn.over_members(nn.build("unet", fields=(16, 20, 3), width=4, depth=1, norm="batch"))
+    parts = CONFIG.model_copy(update={"accumulate_steps": 3})
     with pytest.raises(UsageError, match="multiple of 6"):
-        parts = CONFIG.model_copy(update={"accumulate_steps": 3})
-        check_batch_statistics(nn.over_members(segmentation_with_baseline()), parts, 2)
-
-
-def segmentation_with_baseline():
-    return nn.build("unet", fields=(16, 20, 3), width=4, depth=1, norm="batch")
+        check_batch_statistics(inner, parts, 2)
 
 
 def test_dropout_of_each_worker_has_numbers_of_its_own_and_a_rerun_the_same():
