@@ -164,7 +164,16 @@ def test_networks_are_trained_opposed_saved_and_repeated(toy, tmp_path: Path) ->
         assert any(name.startswith("opposed_0/") for name in saved)  # the discriminator is kept too
     again = run_cli(main, ["rerun", tmp_path / "net"])
     assert again.code == 0, again.out
+    realism = metrics["realism"]["power_ratio"]  # judged by roughness and spread, delivered or not
+    assert {"raw", "network", "adversarial", metrics["delivered"]} == set(realism)
+    with xr.open_dataset(tmp_path / "net" / "verification.nc") as found:
+        power = found["spectrum"].where(found["wavenumber"] > found["wavenumber"].max() / 2)
+        rough = power.sum("wavenumber") / power.sel(field="reference").sum()
+    for name, ratio in realism.items():
+        assert ratio == pytest.approx(float(rough.sel(field=name)), rel=1e-4)
+    assert metrics["scores"]["adversarial"]["spread_skill"] > 0
     text = (tmp_path / "net" / "report.html").read_text()
+    assert ">Realism<" in text
     assert ("did not win" in text) == (metrics["delivered"] not in ("network", "adversarial"))
 
 
