@@ -14,7 +14,7 @@ from esai_seasonal import forecasting
 from esai_seasonal.config import SeasonalConfig
 from esai_seasonal.data import Data, check, open_data, open_forecast, open_truth
 from esai_seasonal.fitting import add_history, fit, load_fitted, predict_all, save_fitted
-from esai_seasonal.scoring import climatology_of, diagnose, intervals, verify
+from esai_seasonal.scoring import climatology_of, diagnose, intervals, power_ratio, verify
 from esai_seasonal.splitting import described, split, split_times
 
 __all__ = ["evaluate", "predict", "report", "train"]
@@ -100,6 +100,7 @@ def evaluate(config: SeasonalConfig, run: RunFolder) -> None:
             upper_tercile=upper,
             seed=run.seed,
         )
+        opposed = "adversarial" in predictions
         write_netcdf(found, run.path(VERIFICATION))
         run.write_metrics(
             {
@@ -108,6 +109,7 @@ def evaluate(config: SeasonalConfig, run: RunFolder) -> None:
                 "units": str(truth.attrs.get("units", "")),
                 **table,
                 "skill": skill,
+                **({"realism": {"power_ratio": power_ratio(found["spectrum"])}} if opposed else {}),
                 "selection": {
                     "score": fitted.selection.score,
                     "network_wins": fitted.selection.network_wins,

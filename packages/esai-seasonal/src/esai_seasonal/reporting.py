@@ -57,6 +57,7 @@ def write_report(config: SeasonalConfig, run: RunFolder, found: xr.Dataset) -> N
     _skill(report, metrics, "crpss")
     _calibration(report, found, delivered)
     _spectra(report, found)
+    _realism(report, metrics)
     _training(report, run, metrics)
     _how(report, config, metrics)
     report.write(run.path("report.html"))
@@ -246,19 +247,25 @@ def _realism(report: Report, metrics: dict[str, Any]) -> None:
     """Show what adversarial networks are for beside what they cost."""
     if "realism" not in metrics:
         return
-    power, draws = metrics["realism"]["power_ratio"], metrics["realism"]["draws"]
+    power, draws = metrics["realism"]["power_ratio"], metrics["realism"].get("draws")
+    spread = (
+        "spread_skill is the spread of the ensemble over its error."
+        if draws is None
+        else f"The mean of {draws['number']} draws of the adversarial network has an RMSE of "
+        f"{_value(draws['rmse']):.4f} {metrics['units']}, and their spread is "
+        f"{_value(draws['spread_skill']):.2f} of it."
+    )
+    shown = ("rmse",) if draws else ("rmse", "spread_skill")
     rows = [
-        {"method": m, "power at small scales": ratio, "rmse": metrics["scores"][m]["rmse"]}
+        {"method": m, "power at small scales": ratio, **{k: metrics["scores"][m][k] for k in shown}}
         for m, ratio in power.items()
     ]
     report.section(
         "Realism",
         "Power of the fields beyond half of the highest wavenumber, over that of the reference (1 is right), "
-        f"and RMSE. The mean of {draws['number']} draws of the adversarial network has an RMSE of "
-        f"{_value(draws['rmse']):.4f} {metrics['units']}, and their spread is "
-        f"{_value(draws['spread_skill']):.2f} of it.",
+        f"and RMSE. {spread}",
     )
-    report.table(rows, highlight=metrics["delivered"], caption="Power ratio at small scales, and RMSE.")
+    report.table(rows, highlight=metrics["delivered"], caption="Power ratio at small scales, and errors.")
 
 
 def _training(report: Report, run: RunFolder, metrics: dict[str, Any]) -> None:

@@ -23,7 +23,7 @@ from esai_core.verify import (
     score_table,
 )
 
-__all__ = ["SCORES", "VALIDATION_SCORES", "diagnose", "intervals", "scores", "verify"]
+__all__ = ["SCORES", "VALIDATION_SCORES", "diagnose", "intervals", "power_ratio", "scores", "verify"]
 
 SCORES = ("rmse", "crps", "crps_fair", "bias", "acc", "spread_skill")
 VALIDATION_SCORES = ("rmse", "crps", "crps_fair", "bias")
@@ -150,13 +150,14 @@ def diagnose(
 ) -> xr.Dataset:
     """Everything that the report draws, small enough for one file.
 
-    Maps of bias and RMSE of raw and delivered forecasts and one example, rank histograms, the reliability
+    Maps of bias and RMSE of raw and delivered forecasts (and of networks before and after adversarial
+    training, whichever is delivered) and one example, rank histograms, the reliability
     of the
     upper tercile, and spectra of the example fields.
     """
     truth = _plain(truth)
-    supervised = ("network",) if delivered == "adversarial" else ()
-    shown = [name for name in dict.fromkeys(("raw", *supervised, delivered)) if name in predictions]
+    pair = ("network", "adversarial") if "adversarial" in predictions else ()
+    shown = [name for name in dict.fromkeys(("raw", *pair, delivered)) if name in predictions]
     out: dict[str, xr.DataArray] = {}
     bias, error, ranks, curves, spectra = [], [], [], [], []
     event = exceeds(truth, upper_tercile)
@@ -184,6 +185,24 @@ def diagnose(
     out["example_climatology"] = climatology.isel(start=-1, lead=0).reset_coords(drop=True)
     example = {"example_start": str(truth["start"].values[-1])[:10], "example_lead": int(truth["lead"][0])}
     return xr.Dataset({k: v.reset_coords(drop=True) for k, v in out.items()}, attrs=example)
+
+
+def power_ratio(spectrum: xr.DataArray) -> dict[str, float]:
+    """Compare the power of fields at small scales, beyond half of the highest wavenumber.
+
+    Parameters
+    ----------
+    spectrum : DataArray
+        ``(field, wavenumber)``, variance density; one field is called "reference".
+
+    Returns
+    -------
+    dict of str to float
+        Mean density there over that of the reference, for the others: 1 for fields as rough as real ones.
+    """
+    small = spectrum.where(spectrum["wavenumber"] > 0.5 * spectrum["wavenumber"].max()).mean("wavenumber")
+    names = [str(name) for name in spectrum["field"].values if name != "reference"]
+    return {name: float(small.sel(field=name) / small.sel(field="reference")) for name in names}
 
 
 def _spectrum(fields: xr.DataArray) -> xr.DataArray:
