@@ -17,5 +17,6 @@ __getattr__, __dir__, __all__ = attach(
         "kernel_independence": "independence",
         "partial_correlation": "independence",
         "pcmci": "discovery",
+        "surrogate_rate": "surrogates",
     },
 )
