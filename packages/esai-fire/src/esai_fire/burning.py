@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +68,8 @@ def train(config: FireConfig, run: RunFolder) -> None:
             problem.months, problem.indices, names=[canonical(name) for name in config.predictors.indices],
             years=_years(problem.series.year[problem.plan.train]), seed=run.seed,
         )  # fmt: skip
-        run.path("model/causes.json").write_text(json.dumps(causes), "utf-8")
+        if causes is not None:
+            causes.save(run.path("model/causes.json"))
     if wants_emissions(config):
         with run.stage("emissions"):
             train_emissions(config, problem, run)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
-from esai_core.causality import Links, pcmci, surrogate_rate
+from esai_core.causality import Causes
 from esai_fire.screening import compress
 
-__all__ = ["find_causes", "load_causes", "seasonal_anomalies"]
+__all__ = ["find_causes", "seasonal_anomalies"]
 
 LONGEST = 4  # seasons: a year
 _MINOR = 0.1  # share of the fires below which a season says nothing
@@ -55,7 +51,7 @@ def seasonal_anomalies(months: pd.Series, indices: pd.DataFrame) -> pd.DataFrame
 
 def find_causes(
     months: pd.DataFrame | None, indices: pd.DataFrame, *, names: list[str], years: tuple[int, int], seed: int
-) -> dict[str, Any] | None:
+) -> Causes | None:
     """Look for lagged causes of the burned area of the first region among the indices.
 
     Parameters
@@ -73,8 +69,8 @@ def find_causes(
 
     Returns
     -------
-    dict or None
-        ``target``, ``links``, ``false``; None where there are too few seasons.
+    Causes or None
+        None where there are too few seasons.
     """
     if months is None:
         return None
@@ -84,14 +80,5 @@ def find_causes(
     data = data.loc[:, data.std() > 0.0]
     if len(data) < _FEWEST or target not in data:
         return None
-    links = pcmci(data, longest=LONGEST, targets=[target])
-    false = surrogate_rate(
-        data, target=target, blocks=np.arange(len(data)) // 4, longest=LONGEST, seed=seed, count=10
-    )
-    return {"target": target, "links": links.to_dict(), "false": false}
-
-
-def load_causes(path: Path) -> tuple[str, Links, dict[str, float]] | None:
-    """Read what `find_causes` found, as JSON."""
-    found = json.loads(path.read_text("utf-8"))
-    return None if found is None else (found["target"], Links.from_dict(found["links"]), found["false"])
+    years_of = np.arange(len(data)) // 4
+    return Causes.find(data, target=target, blocks=years_of, longest=LONGEST, count=10, seed=seed)

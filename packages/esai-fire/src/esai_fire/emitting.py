@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -125,10 +124,8 @@ def _held(table: pd.DataFrame, published: pd.DataFrame, level: float) -> dict[st
     """Score the intervals of all regions and years against published totals."""
     theirs = published.melt("year", var_name="region", value_name="published")
     both = table.merge(theirs, on=["year", "region"])
-    ends: Any = (both["lower"].to_numpy(), both["upper"].to_numpy())
-    return interval_scores(
-        both["published"].to_numpy(), *ends, coverage=level, blocks=both["year"].to_numpy()
-    )
+    years = both["year"].to_numpy()
+    return interval_scores(both["published"], both["lower"], both["upper"], coverage=level, blocks=years)
 
 
 def _scores(pairs: pd.DataFrame) -> dict[str, float | None]:

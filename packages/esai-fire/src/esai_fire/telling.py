@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from esai_core.causality import Causes
 from esai_core.explain import Drivers
 from esai_core.report import Report, add_causes, add_drivers, add_intervals, key_message, score_rows
 from esai_core.report.plots import heatmap, lines_by, map_panel
 from esai_core.runs import RunFolder, read_metrics
-from esai_fire.causes import load_causes
 from esai_fire.config import FireConfig
 from esai_fire.emission_steps import SCORED
 
@@ -89,15 +89,13 @@ def tell_burned_area(config: FireConfig, run: RunFolder) -> None:
 
 
 def _tell_causes(page: Report, run: RunFolder) -> None:
-    found = load_causes(run.find("model/causes.json"))
-    if found is None:
+    if not run.has("model/causes.json"):
         page.section(
             "Lagged causes", "Not looked for: that needs burned area by month, and 60 seasons of it or more."
         )
         return
-    target, links, false = found
     add_causes(
-        page, links, target=target, false=false,
+        page, Causes.load(run.find("model/causes.json")),
         text="Steps are seasons of three months of the training years, without cycle and trend.",
     )  # fmt: skip
 

@@ -58,16 +58,16 @@ def test_the_injected_cause_is_found_and_nothing_where_there_is_none() -> None:
         found = find_causes(months, indices, names=list(NAMES), years=(1980, 2019), seed=seed)
         assert found is not None
         at = NAMES.index("pdo"), len(NAMES)
-        p = np.array(found["links"]["p"])
-        assert np.array(found["links"]["q"])[at].min() <= 0.01
+        p = found.links.p
+        assert found.links.q[at].min() <= 0.01
         others = [k for k in range(len(NAMES)) if k != at[0]]
         assert p[at].min() < p[others, at[1]].min()
-        false.append(found["false"]["false_positive_rate"])
+        false.append(found.false["false_positive_rate"])
     assert np.mean(false) < 0.1
     months, indices = _months(0.0, 5)
     found = find_causes(months, indices, names=list(NAMES), years=(1980, 2019), seed=5)
     assert found is not None
-    assert np.array(found["links"]["q"])[: len(NAMES), len(NAMES)].min() > 0.05
+    assert found.links.q[: len(NAMES), len(NAMES)].min() > 0.05
     assert find_causes(None, indices, names=list(NAMES), years=(1980, 2019), seed=0) is None
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from esai_core.causality import Links
+from esai_core.causality import Causes, Links
 from esai_core.errors import UsageError
 from esai_core.explain import Attribution, Drivers, randomisation_check
 from esai_core.report import Report, add_causes, add_drivers, add_intervals
@@ -55,16 +55,17 @@ def test_drivers_are_kept_for_the_report(attribution, tmp_path):
     assert told.text == "of a model"
 
 
-def test_causes_are_told_with_their_false_rate():
+def test_causes_are_told_with_their_false_rate(tmp_path):
     p = np.ones((2, 2, 3))
     p[0, 1, 1], p[1, 1, 0] = 1e-6, 1e-4
-    links = Links.from_dict(Links(("nino", "fires"), 1 - p, p, p).to_dict())
+    links = Links(("nino", "fires"), 1 - p, p, p)
     false = {"false_positive_rate": 0.05, "runs_with_links": 0.0, "count": 20.0}
-    page = add_causes(Report("A"), links, target="fires", false=false).html()
+    Causes("fires", links, false).save(tmp_path / "causes.json")
+    page = add_causes(Report("A"), Causes.load(tmp_path / "causes.json")).html()
     assert "Lagged causes" in page
     assert ">nino</td>" in page
     assert "5.0 % have p" in page
     assert "Its own past matters at lag 1" in page
-    page = add_causes(Report("A"), links, target="nino", false=false | {"false_positive_rate": 0.2}).html()
+    page = add_causes(Report("A"), Causes("nino", links, false | {"false_positive_rate": 0.2})).html()
     assert "No link from another series" in page
     assert "warning" in page

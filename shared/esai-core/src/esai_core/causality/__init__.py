@@ -12,6 +12,7 @@ from esai_core._lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
+        "Causes": "causes",
         "Links": "links",
         "TESTS": "independence",
         "kernel_independence": "independence",

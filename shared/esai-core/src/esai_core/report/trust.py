@@ -11,7 +11,7 @@ from esai_core.errors import UsageError
 from esai_core.report import plots
 
 if TYPE_CHECKING:
-    from esai_core.causality import Links
+    from esai_core.causality import Causes
     from esai_core.explain import Attribution, RandomisationCheck
     from esai_core.report.builder import Report
 
@@ -153,28 +153,15 @@ def add_drivers(
     return report
 
 
-def add_causes(
-    report: Report,
-    links: Links,
-    *,
-    target: str,
-    false: Mapping[str, float],
-    q: float = 0.05,
-    text: str = "",
-    most: int = 12,
-) -> Report:
+def add_causes(report: Report, causes: Causes, *, q: float = 0.05, text: str = "", most: int = 12) -> Report:
     """Add the section "Lagged causes": the links into a series, and how many are found where there are none.
 
     Parameters
     ----------
     report : Report
         Given back, so that calls can be chained.
-    links : Links
-        Of `esai_core.causality.pcmci`.
-    target : str
-        Series whose causes are told.
-    false : mapping
-        Of `esai_core.causality.surrogate_rate`.
+    causes : Causes
+        Of `esai_core.causality.Causes.find`.
     q : float
         False discovery rate of the links that are listed.
     text : str
@@ -182,6 +169,7 @@ def add_causes(
     most : int
         Links listed.
     """
+    links, target, false = causes.links, causes.target, causes.false
     report.section(
         "Lagged causes",
         f"Links into **{target}**, given the past of all series (PCMCI, Runge et al., 2019), within a false "
