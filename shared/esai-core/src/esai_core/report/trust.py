@@ -100,7 +100,7 @@ def add_drivers(
     report : Report
         Given back, so that calls can be chained.
     attributions : sequence of Attribution
-        Of one model; the first is drawn in full, by lead or month too where it has parts.
+        Of one model; by lead, month or region too where they have parts.
     check : RandomisationCheck, optional
         Its verdict is told, as a warning where it failed.
     text : str
@@ -135,13 +135,12 @@ def add_drivers(
             + (" Lines show one standard deviation over the repetitions." if intervals else "")
             + _rest(len(one.names) - len(names)),
         )
-    if first.by:
-        place = {name: i for i, name in enumerate(first.names)}
-        table = np.array([[part[place[name]] for part in first.by.values()] for name in leading])
-        report.figure(
-            plots.heatmap(table, rows=leading, columns=list(first.by), label=first.units),
-            caption="The same by part of the cases (lead, month or region).",
-        )
+        if one.by:
+            table = np.array([[part[place[name]] for part in one.by.values()] for name in names])
+            report.figure(
+                plots.heatmap(table, rows=names, columns=list(one.by), label=one.units),
+                caption="The same by part of the cases (lead, month or region).",
+            )
     if len(attributions) > 1:
         report.table(_ranks(attributions, leading), caption="Rank of each predictor by each method.")
     if check is not None:

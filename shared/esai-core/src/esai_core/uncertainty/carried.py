@@ -55,6 +55,7 @@ def with_interval(
         attrs["long_name"] = f"{side} end of the {100 * coverage:g} % prediction interval of {what}"
         attrs |= {"comment": comment} if comment else {}
         values = end if isinstance(end, xr.DataArray) else xr.DataArray(np.asarray(end), dims=main.dims)
-        made[f"{name}_{side}"] = values.astype(main.dtype).drop_attrs().assign_attrs(attrs)
+        xr.align(main, values, join="exact", copy=False)
+        made[f"{name}_{side}"] = (values.dims, values.values.astype(main.dtype), attrs)
     made[name].attrs["ancillary_variables"] = f"{name}_lower {name}_upper"
     return made
