@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import xarray as xr
 from esai_core.errors import InputError
 from esai_core.grid import area_weights
 from esai_core.hindcast import climatology as start_climatology
+from esai_core.uncertainty import interval_scores
 from esai_core.verify import (
     block_bootstrap,
     crps,
@@ -22,8 +24,9 @@ from esai_core.verify import (
     reliability,
     score_table,
 )
+from esai_seasonal.calibration import COVERAGE
 
-__all__ = ["SCORES", "VALIDATION_SCORES", "diagnose", "intervals", "power_ratio", "scores", "verify"]
+__all__ = ["SCORES", "VALIDATION_SCORES", "diagnose", "held_by_lead", "intervals", "power_ratio", "scores", "verify"]
 
 SCORES = ("rmse", "crps", "crps_fair", "bias", "acc", "spread_skill")
 VALIDATION_SCORES = ("rmse", "crps", "crps_fair", "bias")
@@ -132,6 +135,36 @@ def intervals(
             rows[label] = {k: _number(found[k]) for k in ("estimate", "lower", "upper")}
         out[name] = rows
     return out
+
+
+def held_by_lead(path: Path, name: str, truth: xr.DataArray) -> dict[str, dict[str, float]]:
+    """Score the intervals of a written forecast, of all leads and of each.
+
+    Parameters
+    ----------
+    path : Path
+        ``forecast.nc``.
+    name : str
+        Its variable.
+    truth : DataArray
+        ``(start, lead, latitude, longitude)``.
+
+    Returns
+    -------
+    dict
+        Part to what `esai_core.uncertainty.interval_scores` gives, years as blocks; empty without a case.
+    """
+    with xr.open_dataset(path, engine="netcdf4", decode_timedelta=False) as ds:
+        ends = [ds[f"{name}_{side}"].load().transpose(*truth.dims).values for side in ("lower", "upper")]
+    years, observed = truth["start"].dt.year.values, truth.values
+    found = {}
+    for number, part in enumerate(["all", *truth["lead"].values]):
+        chosen = slice(None) if number == 0 else slice(number - 1, number)
+        y, low, high = (values[:, chosen] for values in (observed, *ends))
+        if (np.isfinite(y) & ~np.isnan(low)).any():
+            label = "all" if number == 0 else f"lead {part}"
+            found[label] = interval_scores(y, low, high, coverage=COVERAGE, blocks=years)
+    return found
 
 
 def _number(value: xr.DataArray) -> float | None:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from esai_core.explain import Drivers
 from esai_core.io import write_netcdf
 from esai_core.runs import read_history
 from esai_core.runs.digests import digest
@@ -268,3 +269,19 @@ def test_every_public_name_is_there() -> None:
 
     for name in esai_seasonal.__all__:
         assert getattr(esai_seasonal, name) is not None
+
+
+def test_the_forecast_carries_its_interval_and_the_report_its_reasons(toy) -> None:
+    metrics = json.loads((toy.run / "metrics.json").read_text())
+    assert set(metrics["interval"]) == {"all", "lead 1", "lead 2"}
+    assert 0.7 <= metrics["interval"]["all"]["coverage"] <= 1.0  # six starts
+    with xr.open_dataset(toy.run / "forecast.nc", engine="netcdf4") as ds:
+        assert ds["t2m"].attrs["ancillary_variables"] == "t2m_lower t2m_upper"
+        assert ds["t2m_lower"].dims == ("start", "lead", "latitude", "longitude")
+        assert bool((ds["t2m_lower"] < ds["t2m"].mean("number")).all())
+        assert "90 %" in ds["t2m_upper"].attrs["long_name"]
+    told = Drivers.load(toy.run / "models" / "drivers.json")
+    assert [set(one.by) for one in told.attributions] == [{"lead 1", "lead 2"}, {"Jan", "Jul"}]
+    page = (toy.run / "report.html").read_text("utf-8")
+    assert "How sure is it" in page
+    assert "What drives this" in page
