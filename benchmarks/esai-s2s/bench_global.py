@@ -20,7 +20,7 @@ CONFIG = """\
 models = ["climatology", "logistic"]
 [data]
 variables = ["t2m", "tp"]
-chunk_cells = 480
+chunk_cells = 1920
 [data.synthetic]
 spacing = {spacing}
 members = {members}

@@ -23,6 +23,7 @@ depth = 2
 
 [train]
 epochs = 4
+mining_epochs = 0
 chip = 64
 per_scene = 40
 learning_rate = 1e-2

@@ -58,9 +58,9 @@ def test_swaths_end_in_a_map_with_its_uncertainty(valley: Path, done: Path) -> N
     lat, lon = np.meshgrid(made["latitude"], made["longitude"], indexing="ij")
     expected = np.stack([truth.surface(lat, lon, day) for day in range(10)])
     assert np.corrcoef(made["no2"].values.ravel(), expected.ravel())[0, 1] > 0.75
-    assert (made["upper"] >= made["no2"]).all()
-    assert (made["lower"] <= made["no2"]).all()
-    assert (made["lower"] >= 0).all()
+    assert (made["no2_upper"] >= made["no2"]).all()
+    assert (made["no2_lower"] <= made["no2"]).all()
+    assert (made["no2_lower"] >= 0).all()
     inside = made["inside"].values == 1
     found = metrics(done)
     assert np.array_equal(
@@ -88,7 +88,7 @@ def test_all_is_scored_side_by_side(done: Path) -> None:
         assert scores["linear"]["r2"] == pytest.approx(1 - ((y - f) ** 2).sum() / ((y - y.mean()) ** 2).sum())
         assert scores["linear"]["rmse"] == pytest.approx(np.sqrt(((y - f) ** 2).mean()))
     assert set(found["satellite_gain"]["station"]) == {"linear", "rf", "xgboost"}
-    assert 0.8 < found["intervals"]["coverage"] < 0.98
+    assert 0.8 < found["interval"]["all"]["coverage"] < 0.98
     text = (done / "report.html").read_text()
     for words in ("Cross-validations side by side", "area of applicability", "without the satellite"):
         assert words in text

@@ -11,7 +11,11 @@ import xarray as xr
 
 from esai_core import io
 from esai_core.runs import RunFolder
+from esai_core.uncertainty import Interval, with_interval
+from esai_fire.catalogue import canonical
+from esai_fire.causes import find_causes
 from esai_fire.config import FireConfig
+from esai_fire.drivers import explain
 from esai_fire.emission_steps import (
     evaluate_emissions,
     predict_emissions,
@@ -22,7 +26,7 @@ from esai_fire.forecasters import Settings
 from esai_fire.intervals import predictive
 from esai_fire.nested import Nested, run_nested
 from esai_fire.opening import Problem, open_problem
-from esai_fire.scoring import scores_of, skill_of_series
+from esai_fire.scoring import held_by, scores_of, skill_of_series
 from esai_fire.stability import half_samples, selection_frequency
 
 __all__ = ["evaluate", "predict", "read_forecasts", "report", "train"]
@@ -39,23 +43,33 @@ def _settings(config: FireConfig, run: RunFolder) -> Settings:
 
 
 def train(config: FireConfig, run: RunFolder) -> None:
-    """Fit every forecaster in every fold; writes ``model/nested.nc`` and ``model/selection.nc``."""
+    """Fit every forecaster in every fold; writes the forecasts, the selection and what drives them."""
     with run.stage("open"):
         problem = open_problem(config)
+    settings, pool = _settings(config, run), problem.pool if config.model.pool else None
     with run.stage("fit"):
         nested = run_nested(
             problem.series,
             problem.predictors,
             problem.plan,
             forecasters=config.model.forecasters,
-            settings=_settings(config, run),
-            pool=problem.pool if config.model.pool else None,
+            settings=settings,
+            pool=pool,
             confidence=config.model.confidence,
         )
     io.write_netcdf(_nested_dataset(problem, nested), run.path("model/nested.nc"), dtype="float64")
     with run.stage("select"):
         chosen = _selection(config, problem, nested, run)
     io.write_netcdf(chosen, run.path("model/selection.nc"), dtype="float64")
+    with run.stage("explain"):
+        told = explain(problem, nested, pool=pool, settings=settings, seed=run.seed)
+        told.save(run.path("model/drivers.json"))
+        causes = find_causes(
+            problem.months, problem.indices, names=[canonical(name) for name in config.predictors.indices],
+            years=_years(problem.series.year[problem.plan.train]), seed=run.seed,
+        )  # fmt: skip
+        if causes is not None:
+            causes.save(run.path("model/causes.json"))
     if wants_emissions(config):
         with run.stage("emissions"):
             train_emissions(config, problem, run)
@@ -173,7 +187,7 @@ def predict(config: FireConfig, run: RunFolder) -> None:
     io.write_netcdf(keep, run.path("model/scored.nc"), dtype="float64")
     _regions_table(keep).to_csv(run.path("regions.csv"), index=False)
     if ds.sizes["latitude"]:
-        io.write_netcdf(_gridded(keep), run.path("forecast.nc"))
+        io.write_netcdf(_gridded(keep, config), run.path("forecast.nc"))
     if wants_emissions(config):
         with run.stage("convert"):
             predict_emissions(config, ds, run)
@@ -206,7 +220,7 @@ def _regions_table(ds: xr.Dataset) -> pd.DataFrame:
     return pd.concat(tables) if tables else pd.DataFrame({"region": [], "when": [], "observed": []})
 
 
-def _gridded(ds: xr.Dataset) -> xr.Dataset:
+def _gridded(ds: xr.Dataset, config: FireConfig) -> xr.Dataset:
     """Put the cells back on their grid."""
     when = _labels(ds)
     time = (
@@ -225,17 +239,16 @@ def _gridded(ds: xr.Dataset) -> xr.Dataset:
     dims = ("time", "latitude", "longitude")
     best = cells.sel({"method": DELIVERED})
     units = {"units": "m2"}
+    level, kind = config.intervals.level, config.intervals.kind
     peak = np.full(shape[1:], np.nan)
     peak[place] = cells["peak_month"].values
-    return xr.Dataset(
+    made = xr.Dataset(
         {
             "burned_area": (
                 dims,
                 spread(best["forecast"].values),
                 {**units, "long_name": "forecast burned area"},
             ),
-            "burned_area_lower": (dims, spread(best["lower"].values), units),
-            "burned_area_upper": (dims, spread(best["upper"].values), units),
             "observed": (dims, spread(cells["observed"].values), units),
             "climatology": (dims, spread(cells["forecast"].sel({"method": "climatology"}).values), units),
             "peak_month": (
@@ -246,6 +259,9 @@ def _gridded(ds: xr.Dataset) -> xr.Dataset:
         },
         coords={"time": np.asarray(time, "datetime64[ns]"), "latitude": grid[0], "longitude": grid[1]},
     )
+    ends = Interval(spread(best["lower"].values), spread(best["upper"].values))
+    text = f"{kind}: from how fits without each training year did in that year"
+    return with_interval(made, "burned_area", ends, coverage=level, comment=text)
 
 
 def _read(path: Path) -> xr.Dataset:
@@ -280,40 +296,36 @@ def evaluate(config: FireConfig, run: RunFolder) -> None:
                 }
     else:
         scores = scores_of(skill, ~cells)
-    inside = (ds["observed"] >= ds["lower"].sel({"method": DELIVERED})) & (
-        ds["observed"] <= ds["upper"].sel({"method": DELIVERED})
-    )
-    there = (
-        np.isfinite(ds["observed"].values)
-        & scored
-        & np.isfinite(ds["lower"].sel({"method": DELIVERED}).values)
-    )
+    best = ds.sel({"method": DELIVERED})
+    ends = (best["lower"].values, best["upper"].values)
+    held = held_by(ds, np.where(scored, ds["observed"].values, np.nan), ends, level=config.intervals.level)
     kkt = ds["kkt"].values
     years = ds["year"].values
     metrics: dict[str, Any] = {
         "split": {
             "kind": "leave-one-year-out" if config.split.holdout is None else "holdout",
-            "train": _span(years[ds["train"].values.astype(bool)]),
-            "test": _span(years[scored]),
+            "train": list(_years(years[ds["train"].values.astype(bool)])),
+            "test": list(_years(years[scored])),
             "lead_months": config.target.lead_months,
         },
         "delivered": DELIVERED,
         "scores": scores,
         "kkt_max": float(np.nanmax(kkt)) if np.isfinite(kkt).any() else None,
         "cells": int(cells.sum()) if cells.any() else int((~cells).sum()),
-        "coverage": float(inside.values[there].mean()) if there.any() else None,
+        "coverage": held.get("all", {}).get("coverage"),
+        "interval": held,
         "units": str(ds["observed"].attrs.get("units", "")),
     }
     if regions:
         metrics["by_region"] = regions
     if wants_emissions(config):
-        metrics["emissions"] = evaluate_emissions(run)
+        metrics["emissions"] = evaluate_emissions(run, level=config.intervals.level)
     run.write_metrics(metrics)
     io.write_netcdf(skill, run.path("skill.nc"), dtype="float64")
 
 
-def _span(years: np.ndarray) -> list[int]:
-    return [int(years.min()), int(years.max())]
+def _years(years: np.ndarray) -> tuple[int, int]:
+    return int(years.min()), int(years.max())
 
 
 def report(config: FireConfig, run: RunFolder) -> None:

@@ -12,6 +12,7 @@ from scipy import stats
 from esai_core import io
 from esai_core.errors import InputError, unknown
 from esai_core.runs import RunFolder
+from esai_core.uncertainty import Interval, with_interval
 from esai_fire.burned import is_gfed, read_gfed
 from esai_fire.config import FireConfig
 from esai_fire.factors import read_dry_matter, read_factors
@@ -20,7 +21,7 @@ from esai_fire.gfas import read_gfas
 from esai_fire.gridding import regrid_total
 from esai_fire.intervals import Predictive, predictive
 from esai_fire.opening import Problem
-from esai_fire.scoring import scores_of, skill_of_series
+from esai_fire.scoring import held_by, scores_of, skill_of_series
 from esai_fire.species import (
     Conversion,
     Emitted,
@@ -172,7 +173,7 @@ def predict_emissions(config: FireConfig, ds: xr.Dataset, run: RunFolder) -> Non
     io.write_netcdf(scored, run.path(SCORED), dtype="float64")
     io.write_table(_table(scored), run.path("emissions.csv"))
     if ds.sizes["latitude"]:
-        io.write_netcdf(_gridded(scored, ds), run.path("emissions.nc"))
+        io.write_netcdf(_gridded(scored, ds, level=config.intervals.level), run.path("emissions.nc"))
     if "observed_months" in fits:
         io.write_table(_months_table(config, ds, fits), run.path("emissions_monthly.csv"))
 
@@ -274,7 +275,7 @@ def _table(scored: xr.Dataset) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def _gridded(scored: xr.Dataset, ds: xr.Dataset) -> xr.Dataset:
+def _gridded(scored: xr.Dataset, ds: xr.Dataset, *, level: float) -> xr.Dataset:
     """Put the species of the cells on their grid."""
     when = _when(scored)
     time = when if isinstance(when, pd.DatetimeIndex) else pd.to_datetime([f"{year}-01-01" for year in when])
@@ -285,12 +286,17 @@ def _gridded(scored: xr.Dataset, ds: xr.Dataset) -> xr.Dataset:
         coords={"time": np.asarray(time, "datetime64[ns]"), "latitude": latitude, "longitude": longitude}
     )
     for s, species in enumerate(scored["species"].values.astype(str)):
-        for name, label in (("forecast", "emission"), ("lower", "lower"), ("upper", "upper")):
-            field = np.full((len(time), latitude.size, longitude.size), np.nan)
-            field[:, place[0], place[1]] = cells[name].values[s].T
-            variable = species.replace(".", "p") + ("" if name == "forecast" else f"_{label}")
-            attrs = {"units": scored["observed"].attrs.get("units", "kg"), "long_name": f"{species} {label}"}
-            made[variable] = (("time", "latitude", "longitude"), field, attrs)
+        fields = {}
+        for name in ("forecast", "lower", "upper"):
+            fields[name] = np.full((len(time), latitude.size, longitude.size), np.nan)
+            fields[name][:, place[0], place[1]] = cells[name].values[s].T
+        variable = species.replace(".", "p")
+        attrs = {
+            "units": scored["observed"].attrs.get("units", "kg"),
+            "long_name": f"emission of {species} from fires",
+        }
+        made[variable] = (("time", "latitude", "longitude"), fields["forecast"], attrs)
+        made = with_interval(made, variable, Interval(fields["lower"], fields["upper"]), coverage=level)
     return made
 
 
@@ -337,7 +343,7 @@ def _months_table(config: FireConfig, ds: xr.Dataset, fits: xr.Dataset) -> pd.Da
     return made_table.sort_values(["species", "region", "when"], kind="stable", ignore_index=True)
 
 
-def evaluate_emissions(run: RunFolder) -> dict[str, Any]:
+def evaluate_emissions(run: RunFolder, *, level: float) -> dict[str, Any]:
     """Score the emissions per species: medians over cells, and the regions' totals; for metrics.json."""
     ds = _read(run, SCORED)
     test = ds["test"].values.astype(bool)
@@ -352,11 +358,11 @@ def evaluate_emissions(run: RunFolder) -> dict[str, Any]:
             {m: one["crps"].sel({"method": m}).values for m in METHODS},
         )
         best = one.sel({"method": "stack"})
-        there = np.isfinite(observed) & np.isfinite(best["lower"].values)
-        inside = (observed >= best["lower"].values) & (observed <= best["upper"].values)
+        held = held_by(ds, observed, (best["lower"].values, best["upper"].values), level=level)
         row: dict[str, Any] = {
             "scores": scores_of(skill, cells if cells.any() else ~cells),
-            "coverage": float(inside[there].mean()) if there.any() else None,
+            "coverage": held.get("all", {}).get("coverage"),
+            "interval": held.get("all"),
             "by_region": {
                 str(name): scores_of(skill, np.arange(cells.size) == at)
                 for at, name in enumerate(ds["series"].values)

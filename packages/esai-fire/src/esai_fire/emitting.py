@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from esai_core import io, verify
 from esai_core.errors import unknown
+from esai_core.explain import Drivers, shapley_importance
 from esai_core.runs import RunFolder
+from esai_core.uncertainty import interval_scores
 from esai_fire.config import FireConfig
 from esai_fire.factors import WHOLE, closure, combine_dry_matter, read_dry_matter, read_factors
 
@@ -35,7 +40,7 @@ def train(config: FireConfig, run: RunFolder) -> None:
 
 
 def predict(config: FireConfig, run: RunFolder) -> None:
-    """Write ``emissions.csv``: species, region and period, with intervals."""
+    """Write ``emissions.csv``: species, region and period, with intervals; and which sources they are of."""
     dry, _ = _factors(config)
     factors = read_factors(run.find("model/factors.csv"))
     settings = config.emissions
@@ -48,12 +53,39 @@ def predict(config: FireConfig, run: RunFolder) -> None:
         one = combine_dry_matter(dry, savanna, species=list(factors.index))
     made["one_factor"] = one["emission"]
     io.write_table(made, run.path("emissions.csv"))
+    _sources(dry, factors).save(run.path("drivers.json"))
+
+
+def _sources(dry: pd.DataFrame, factors: pd.DataFrame) -> Drivers:
+    """Split the emissions among the sources: for the whole, and by region for the first species.
+
+    Emissions are a linear model of the dry matter of each source, whose Shapley values are exact.
+    """
+    when = ["region", *(name for name in ("year", "month") if name in dry)]
+    matter = dry.pivot_table(index=when, columns="source", values="DM_Tg", aggfunc="sum", fill_value=0.0)
+    nothing = matter.iloc[:1] * 0.0  # "no fire", so that contributions are the emissions of each source
+    regions = matter.index.get_level_values("region").to_numpy()
+    told = [
+        shapley_importance(
+            SimpleNamespace(coef_=factors.loc[name, matter.columns].to_numpy(np.float64) / 1000.0),
+            matter, background=nothing, by=regions if number == 0 else None,
+            units=f"Tg of {name} per region and time",
+        )
+        for number, name in enumerate(factors.index)
+    ]  # fmt: skip
+    told = [replace(one, method=f"sources of {name}") for one, name in zip(told, factors.index, strict=True)]
+    text = (
+        "Emissions are the sum over the sources of dry matter times emission factor: what each source adds. "
+        "Nothing is learnt here, so that there is no model to check with random weights."
+    )
+    return Drivers(tuple(told[:3]), None, text)
 
 
 def evaluate(config: FireConfig, run: RunFolder) -> None:
     """Write ``metrics.json``: how near the chain comes to the published totals."""
     table = pd.read_csv(run.find("emissions.csv"))
     found: dict[str, dict] = {}
+    held: dict[str, dict[str, float]] = {}
     scores: dict[str, dict[str, float | None]] = {
         CHAIN: {"d2": None, "r": None, "rmse": None, "crps": None},
         ONE: {"d2": None, "r": None, "rmse": None, "crps": None},
@@ -70,6 +102,7 @@ def evaluate(config: FireConfig, run: RunFolder) -> None:
             "years": len(own),
         }
         by_species[species] = {CHAIN: _scores(own), ONE: _scores(other)}
+        held[species] = _held(table[table.species == species], published, config.intervals.level)
     if by_species:
         scores = next(iter(by_species.values()))
     metrics = {
@@ -79,11 +112,20 @@ def evaluate(config: FireConfig, run: RunFolder) -> None:
         "kkt_max": None,
         "cells": int(table.loc[table.region != WHOLE, "region"].nunique()),
         "closure": found,
+        "interval": held,
         "units": "Tg",
     }
     if by_species:
         metrics["by_species"] = by_species
     run.write_metrics(metrics)
+
+
+def _held(table: pd.DataFrame, published: pd.DataFrame, level: float) -> dict[str, float]:
+    """Score the intervals of all regions and years against published totals."""
+    theirs = published.melt("year", var_name="region", value_name="published")
+    both = table.merge(theirs, on=["year", "region"])
+    years = both["year"].to_numpy()
+    return interval_scores(both["published"], both["lower"], both["upper"], coverage=level, blocks=years)
 
 
 def _scores(pairs: pd.DataFrame) -> dict[str, float | None]:

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import stats
 
 from esai_core.errors import unknown
+from esai_core.uncertainty import ensemble_interval
 
 __all__ = ["INTERVALS", "Predictive", "predictive"]
 
@@ -50,16 +51,6 @@ def _crps_of_sorted(sample: np.ndarray, count: np.ndarray, y: np.ndarray) -> np.
     rank = 2.0 * np.arange(1, sample.shape[-1] + 1) - usable[..., None] - 1.0
     within = np.where(there, rank * filled, 0.0).sum(axis=-1) / usable**2
     return np.where(count > 0, miss - within, np.nan)
-
-
-def _quantile_of_sorted(sample: np.ndarray, count: np.ndarray, share: float) -> np.ndarray:
-    """Quantile at position (m + 1) p of samples (..., m), ascending with NaN last (Weibull's rule)."""
-    at = np.clip(share * (count + 1.0) - 1.0, 0.0, np.maximum(count - 1.0, 0.0))
-    below = np.floor(at).astype(int)
-    above = np.minimum(below + 1, np.maximum(count - 1, 0))
-    low = np.take_along_axis(sample, below[..., None], axis=-1)[..., 0]
-    high = np.take_along_axis(sample, above[..., None], axis=-1)[..., 0]
-    return np.asarray(low + (at - below) * (high - low))
 
 
 def predictive(
@@ -126,12 +117,11 @@ def _of_block(
 
     `ratio` and `expected` are (C, K, n), NaN where a row does not count.
     """
-    tails = ((1.0 - level) / 2.0, (1.0 + level) / 2.0)
     count = np.isfinite(ratio).sum(axis=2)
     if kind == "jackknife":
         size = count[:, of_row]
         sample = outer[..., None] * np.sort(ratio, axis=2)[:, of_row]
-        low, high = (_quantile_of_sorted(sample, size, tail) for tail in tails)
+        low, high = ensemble_interval(sample, coverage=level, axis=-1)
         return low, high, sample, size
     spread = np.where(np.isfinite(ratio), (ratio - 1.0) ** 2, 0.0)
     free = np.maximum(count - 1, 1)
@@ -141,6 +131,7 @@ def _of_block(
         scale = outer * (spread.sum(axis=2) / free)[:, of_row]
     scale = np.maximum(scale, 1e-12)
     shape = np.maximum(np.nan_to_num(outer) / scale, 1e-6)
+    tails = ((1.0 - level) / 2.0, (1.0 + level) / 2.0)
     low, high = (stats.gamma.ppf(tail, shape, scale=scale) for tail in tails)
     grid = (np.arange(1, GRID + 1) - 0.5) / GRID
     sample = stats.gamma.ppf(grid, shape[..., None], scale=scale[..., None])

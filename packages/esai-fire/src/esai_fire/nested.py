@@ -38,6 +38,8 @@ class Nested:
     share : (C, K, 1 + J) weights of the stack; members : their names, the climatology first.
     selected : method -> (C, p) coefficients of the fit to all training rows.
     kkt : (C,) largest KKT residual over lambda of all lasso fits of a series.
+    coef : (C, K, p) float32, how the logarithm of the stack's forecast depends on each column, per outer set.
+    drift : (C, n) part of that logarithm that follows the years alone.
     """
 
     outer: dict[str, np.ndarray]
@@ -46,6 +48,8 @@ class Nested:
     members: tuple[str, ...]
     selected: dict[str, np.ndarray]
     kkt: np.ndarray
+    coef: np.ndarray
+    drift: np.ndarray
 
 
 def pooled_series(series: Series, pool: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -191,9 +195,11 @@ def run_nested(
         _departures(name, (_joined(members, name, "outer"), _joined(members, name, "inner")), base)
         for name in names[1:]
     ]
+    chosen = [_joined(members, name, "chosen") for name in names[1:]]
     kkt = _joined(members, "lasso", "kkt") if "lasso" in names else np.full(y.shape[0], np.nan)
     if pool is not None and (pool >= 0).any():
-        candidates += _pooled_candidates(series, pool, predictors, plan, names, settings, base)
+        pooled, slopes = _pooled_candidates(series, pool, predictors, plan, names, settings, base)
+        candidates, chosen = candidates + pooled, chosen + slopes
     made = stack(
         y, known & plan.train, *base, candidates, plan.of_row,
         peers=series.is_cell, confidence=confidence,
@@ -209,7 +215,12 @@ def run_nested(
         if name not in ("climatology", "trend")
     }
     labels = ("climatology", *(one.name for one in candidates))
-    return Nested(outer, inner, made.share.astype(np.float32), labels, selected, kkt)
+    coef, drift = np.zeros(chosen[0].shape, np.float32), np.zeros(y.shape)
+    for number, (one, slope) in enumerate(zip(candidates, chosen, strict=True)):
+        coef += (made.trust[..., number, None] * slope).astype(np.float32)
+        if one.name.endswith("trend"):
+            drift += made.trust[:, plan.of_row, number] * np.nan_to_num(one.outer)
+    return Nested(outer, inner, made.share.astype(np.float32), labels, selected, kkt, coef, drift)
 
 
 def _scale(y: np.ndarray, plan: Plan) -> np.ndarray:
@@ -222,20 +233,22 @@ def _scale(y: np.ndarray, plan: Plan) -> np.ndarray:
 def _pooled_candidates(
     series: Series, pool: np.ndarray, predictors: Predictors, plan: Plan, names: list[str],
     settings: Settings, base: tuple[np.ndarray, np.ndarray],
-) -> list[Candidate]:  # fmt: skip
+) -> tuple[list[Candidate], list[np.ndarray]]:  # fmt: skip
     totals, peaks, group = pooled_series(series, pool)
     if not totals.size:
-        return []
+        return [], []
     if predictors.own is not None:
         means = [predictors.own[group == one].mean(axis=0) for one in range(peaks.size)]
         predictors = replace(predictors, own=np.stack(means))
     _, members = _run_members(totals, peaks, series, predictors, plan, names, settings, "pools")
     mean = (_joined(members, "climatology", "outer"), _joined(members, "climatology", "inner"))
-    found = []
+    found, slopes = [], []
     for name in names[1:]:
         own = (_joined(members, name, "outer"), _joined(members, name, "inner"))
         one = _departures(f"pooled_{name}", own, mean)
         outer = np.where(group[:, None] >= 0, one.outer[group], 0.0)
         inner = np.where(group[:, None, None] >= 0, one.inner[group], 0.0)
         found.append(Candidate(one.name, outer, np.where(np.isfinite(base[1]), inner, np.nan)))
-    return found
+        shared = _joined(members, name, "chosen")[group]
+        slopes.append(np.where(group[:, None, None] >= 0, shared, 0.0))
+    return found, slopes

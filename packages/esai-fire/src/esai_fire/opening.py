@@ -20,7 +20,7 @@ from esai_fire.gridding import cells_of, regrid_total
 from esai_fire.indices import compute_indices
 from esai_fire.predictors import Predictors, lag_predictors
 from esai_fire.reading import read_indices
-from esai_fire.windows import Series, monthly_series, window_series
+from esai_fire.windows import Series, monthly_series, region_months, window_series
 
 __all__ = ["Problem", "open_index_table", "open_problem", "table_series"]
 
@@ -40,6 +40,8 @@ class Problem:
     units : of the target.
     shares : region -> (latitude, longitude) share of each cell in it, for grids.
     biome : (C,) land-cover class of each cell; of a region its own number below 0.
+    indices : monthly index series.
+    months : monthly burned area of the regions, None for tables of years.
     """
 
     series: Series
@@ -51,6 +53,8 @@ class Problem:
     units: str
     shares: dict[str, np.ndarray]
     biome: np.ndarray
+    indices: pd.DataFrame
+    months: pd.DataFrame | None
 
     @property
     def grid(self) -> Grid:
@@ -162,8 +166,9 @@ def open_problem(config: FireConfig) -> Problem:
     assert path is not None
     cells = _open_table(config, path) if path.suffix.lower() in _TABLES else _open_cells(config, path)
     series, (train, held) = cells.series, cells.years
+    indices = open_index_table(config)
     predictors = lag_predictors(
-        open_index_table(config),
+        indices,
         names=config.predictors.indices,
         lags=config.predictors.lags,
         lead=config.target.lead_months,
@@ -185,7 +190,7 @@ def open_problem(config: FireConfig) -> Problem:
     plan = make_plan(series.year, train=inside, holdout=kept, inner_folds=inner)
     return Problem(
         series, predictors, plan, cells.pool, cells.latitude, cells.longitude, cells.units, cells.shares,
-        cells.biome,
+        cells.biome, indices, cells.months,
     )  # fmt: skip
 
 
@@ -202,6 +207,7 @@ class _Cells:
     shares: dict[str, np.ndarray]
     biome: np.ndarray
     fields: dict[str, xr.DataArray]
+    months: pd.DataFrame | None = None
 
 
 def _open_table(config: FireConfig, path: Path) -> _Cells:
@@ -272,7 +278,7 @@ def _open_cells(config: FireConfig, path: Path) -> _Cells:
         pool = np.where(series.is_cell, number_of.ravel(), -1)
     return _Cells(
         series, years, pool, burned["latitude"].values, burned["longitude"].values, "m2", shares, biome,
-        cover.fields,
+        cover.fields, region_months(burned, shares),
     )  # fmt: skip
 
 

@@ -9,8 +9,9 @@ import xarray as xr
 from scipy import stats
 
 from esai_core import verify
+from esai_core.uncertainty import interval_scores
 
-__all__ = ["claims", "scores_of", "skill_of_series"]
+__all__ = ["claims", "held_by", "scores_of", "skill_of_series"]
 
 
 def skill_of_series(
@@ -82,6 +83,39 @@ def claims(observed: np.ndarray, forecast: np.ndarray, climatology: np.ndarray) 
     error = np.sqrt(spread / usable)
     score = np.where(error > 0.0, mean / np.where(error > 0.0, error, 1.0), -np.inf)
     return np.where((count >= 3) & np.isfinite(score), stats.t.sf(score, usable - 1), 1.0)
+
+
+def held_by(
+    ds: xr.Dataset, observed: np.ndarray, ends: tuple[np.ndarray, np.ndarray], *, level: float
+) -> dict[str, dict[str, float]]:
+    """Score intervals: of all series, of the cells, and of each region.
+
+    Parameters
+    ----------
+    ds : Dataset
+        With ``series``, ``row`` and ``year``.
+    observed : (C, n) array
+        NaN where unknown or not scored.
+    ends : two (C, n) arrays
+    level : float
+        Nominal coverage.
+
+    Returns
+    -------
+    dict
+        Part to what `esai_core.uncertainty.interval_scores` gives; years are its blocks.
+    """
+    cells = ds["row"].values >= 0
+    parts = {"all": np.ones(cells.size, bool)}
+    if cells.any() and not cells.all():
+        parts["cells"] = cells
+    parts |= {str(ds["series"].values[at]): np.arange(cells.size) == at for at in np.flatnonzero(~cells)}
+    found = {}
+    for name, chosen in parts.items():
+        truth, low, high = (values[chosen].T for values in (observed, *ends))
+        if (np.isfinite(truth) & np.isfinite(low)).any():
+            found[name] = interval_scores(truth, low, high, coverage=level, blocks=ds["year"].values)
+    return found
 
 
 def _number(value: float) -> float | None:

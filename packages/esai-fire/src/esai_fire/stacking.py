@@ -42,11 +42,13 @@ class Stack:
     outer : (C, n) forecast of each row.
     inner : (C, K, n) forecasts inside each outer set, by the same weights.
     share : (C, K, 1 + J) weights of the climatology and of each candidate; they add up to 1.
+    trust : (C, K, J) what the departure of each candidate is multiplied by.
     """
 
     outer: np.ndarray
     inner: np.ndarray
     share: np.ndarray
+    trust: np.ndarray
 
 
 def _shrunk(gain: np.ndarray, error: np.ndarray, peers: np.ndarray) -> np.ndarray:
@@ -134,5 +136,10 @@ def stack(
     for number, (one, weight) in enumerate(steps, start=1):
         out += share[:, of_row, number] * weight * np.nan_to_num(one.outer)
         inn += share[:, :, number, None] * weight * np.nan_to_num(one.inner)
-    each = share[..., 1:].reshape(*share.shape[:2], len(candidates), len(WEIGHTS)).sum(axis=3)
-    return Stack(outer * np.exp(out), inner * np.exp(inn), np.concatenate([share[..., :1], each], axis=2))
+    by_weight = share[..., 1:].reshape(*share.shape[:2], len(candidates), len(WEIGHTS))
+    return Stack(
+        outer * np.exp(out),
+        inner * np.exp(inn),
+        np.concatenate([share[..., :1], by_weight.sum(axis=3)], axis=2),
+        by_weight @ np.asarray(WEIGHTS),
+    )

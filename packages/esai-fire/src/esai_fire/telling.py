@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from esai_core.report import Report, key_message, score_rows
+from esai_core.causality import Causes
+from esai_core.explain import Drivers
+from esai_core.report import Report, add_causes, add_drivers, add_intervals, key_message, score_rows
 from esai_core.report.plots import heatmap, lines_by, map_panel
 from esai_core.runs import RunFolder, read_metrics
 from esai_fire.config import FireConfig
@@ -57,25 +59,45 @@ def tell_burned_area(config: FireConfig, run: RunFolder) -> None:
     kkt = (
         "" if metrics["kkt_max"] is None else f" Largest KKT residual over lambda: {metrics['kkt_max']:.1e}."
     )
-    covered = "" if metrics["coverage"] is None else f" Intervals cover {100 * metrics['coverage']:.0f} %."
     page.section(
         "Scores",
         f"Medians over the {what}. `d2` is the Poisson deviance explained beyond the climatology of the "
         "training years; `share_significant` the share of series with d2 > 0 and p < 0.05. A left-out-year "
-        "climatology correlates at -1 by construction: judge by d2 and crps." + kkt + covered,
+        "climatology correlates at -1 by construction: judge by d2 and crps." + kkt,
     )
     page.table(
         score_rows(metrics, score="d2", lower_is_better=False),
         highlight=metrics["delivered"],
         best={"d2": "max", "crps": "min", "rmse": "min"},
     )
+    if metrics["interval"]:
+        add_intervals(
+            page, metrics["interval"], coverage=config.intervals.level, units=metrics["units"],
+            text="Each row's interval comes from how the fits of its own fold, which did not see its year, "
+            "did in the years that they left out.",
+        )  # fmt: skip
+    told = Drivers.load(run.find("model/drivers.json"))
+    add_drivers(page, told.attributions, check=told.check, text=told.text)
+    _tell_causes(page, run)
     _tell_regions(page, metrics, scored)
     if gridded:
         _tell_maps(page, skill, scored)
     _tell_indices(page, selection, skill, scored, gridded)
     if "emissions" in metrics:
-        tell_species(page, metrics, _open(run, SCORED))
+        tell_species(page, metrics, _open(run, SCORED), level=config.intervals.level)
     page.write(run.path("report.html"))
+
+
+def _tell_causes(page: Report, run: RunFolder) -> None:
+    if not run.has("model/causes.json"):
+        page.section(
+            "Lagged causes", "Not looked for: that needs burned area by month, and 60 seasons of it or more."
+        )
+        return
+    add_causes(
+        page, Causes.load(run.find("model/causes.json")),
+        text="Steps are seasons of three months of the training years, without cycle and trend.",
+    )  # fmt: skip
 
 
 def _tell_regions(page: Report, metrics: dict, scored: xr.Dataset) -> None:
@@ -230,7 +252,7 @@ def _used_by_cells(selection: xr.Dataset, scored: xr.Dataset) -> list[dict]:
     return rows
 
 
-def tell_species(page: Report, metrics: dict, scored: xr.Dataset) -> None:
+def tell_species(page: Report, metrics: dict, scored: xr.Dataset, *, level: float) -> None:
     """Tell of the emissions per species that go with forecast burned area.
 
     Parameters
@@ -240,6 +262,8 @@ def tell_species(page: Report, metrics: dict, scored: xr.Dataset) -> None:
         With the key ``emissions``.
     scored : Dataset
         ``model/emission_scored.nc``.
+    level : float
+        Nominal coverage of the intervals.
     """
     units = metrics["emissions"]["units"]
     page.section(
@@ -252,9 +276,19 @@ def tell_species(page: Report, metrics: dict, scored: xr.Dataset) -> None:
     for species, found in metrics["emissions"]["by_species"].items():
         own, base = found["scores"]["stack"], found["scores"]["climatology"]
         row = {"species": species, **{score: own[score] for score in ("d2", "r", "rmse")}}
-        row |= {"rmse of climatology": base["rmse"], "coverage": found["coverage"]}
+        row |= {"rmse of climatology": base["rmse"]}
         rows.append(row)
     page.table(rows, caption="Scores of the stack, medians over the cells (of tables: the regions)")
+    held = {
+        name: one["interval"] for name, one in metrics["emissions"]["by_species"].items() if one["interval"]
+    }
+    if held:
+        add_intervals(
+            page, held, coverage=level, units=units, title="How sure are the emissions",
+            text="As those of burned area; the error of the emission factors is added, which the observed "
+            "emissions share where they come from the same factors: intervals can then be too wide.",
+        )  # fmt: skip
+    page.text("What drives burned area drives its emissions: see the section above.")
     when = scored["year"].values.astype(float)
     if "month" in scored.coords:
         when = when + (scored["month"].values - 1) / 12.0
@@ -318,6 +352,15 @@ def tell_emissions(config: FireConfig, run: RunFolder) -> None:
         "Dry matter times emission factor against the published totals (Tg). Nothing is fitted here.",
     )
     page.table(metrics["scores"], highlight=metrics["delivered"], best={"rmse": "min", "d2": "max"})
+    if metrics["interval"]:
+        add_intervals(
+            page, metrics["interval"], coverage=config.intervals.level, units="Tg",
+            text="They are worked out from the errors of factors and dry matter that the config states, and "
+            "compared with published totals of all regions and years. These come from the same factors: that "
+            "they lie inside says little about the true emissions.",
+        )  # fmt: skip
+    told = Drivers.load(run.find("drivers.json"))
+    add_drivers(page, told.attributions, text=told.text)
     page.section("Species", "Global totals with their intervals: factors err alike in all years of a source.")
     whole = table[table.region == "Global"]
     rows = [

@@ -11,8 +11,8 @@ import xarray as xr
 from esai_core.errors import InputError, UsageError
 
 __all__ = [
-    "Series", "centred_windows", "keep_burning", "monthly_series", "peak_months", "window_series",
-    "windows_like",
+    "Series", "centred_windows", "keep_burning", "monthly_series", "peak_months", "region_months",
+    "window_series", "windows_like",
 ]  # fmt: skip
 
 #: Months from the start of a window to its peak.
@@ -142,6 +142,26 @@ def _with_regions(flat: np.ndarray, regions: dict[str, np.ndarray]) -> tuple[np.
             raise InputError("a region holds no cell", where="regions")
         totals.append((flat[inside] * shares.ravel()[inside, None]).sum(axis=0))
     return np.array(totals).reshape(len(totals), flat.shape[1]), list(regions)
+
+
+def region_months(burned: xr.DataArray, regions: dict[str, np.ndarray]) -> pd.DataFrame:
+    """Sum monthly burned area over regions.
+
+    Parameters
+    ----------
+    burned : DataArray
+        ``(time, latitude, longitude)``, m2 per month.
+    regions : dict of str to array (latitude, longitude)
+        Share of each cell in a region.
+
+    Returns
+    -------
+    DataFrame
+        A row per month, a column per region; NaN where a cell of the region is.
+    """
+    flat, time = _flat(burned)
+    totals, names = _with_regions(flat, regions)
+    return pd.DataFrame(totals.T, index=time, columns=names)
 
 
 def window_series(

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+from esai_core.explain import Drivers
 from esai_core.testing import assert_light_cli, data_path, run_cli
 from esai_fire.cli import main
 
@@ -40,8 +41,25 @@ def test_the_demo_makes_a_whole_run(demo: Path) -> None:
         assert ds.attrs["Conventions"] == "CF-1.11"
         there = ds["burned_area"].notnull()
         assert bool((ds["burned_area_lower"] <= ds["burned_area_upper"]).where(there, True).all())
+        assert ds["burned_area"].attrs["ancillary_variables"] == "burned_area_lower burned_area_upper"
+        assert "90 %" in ds["burned_area_lower"].attrs["long_name"]
     regions = pd.read_csv(demo / "regions.csv")
     assert set(regions["region"]) == {"total"}
+
+
+def test_the_demo_says_how_sure_it_is_and_what_drives_it(demo: Path) -> None:
+    """The made-up fires follow nino34 alone."""
+    interval = json.loads((demo / "metrics.json").read_text())["interval"]
+    assert set(interval) == {"all", "cells", "total"}
+    assert 0.85 <= interval["cells"]["coverage"] <= 0.95
+    told = Drivers.load(demo / "model" / "drivers.json")
+    for one in told.attributions:
+        assert one.ranking()[0] == "nino34", one.method
+    assert told.check is not None
+    assert told.check.passed
+    page = (demo / "report.html").read_text("utf-8")
+    for title in ("How sure is it", "What drives this", "Lagged causes", "How sure are the emissions"):
+        assert title in page
 
 
 def test_the_demo_emits_species(demo: Path) -> None:
@@ -208,6 +226,11 @@ def test_emissions_from_the_published_tables(tmp_path: Path) -> None:
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert metrics["closure"]["CO"]["max_percent"] <= 1.5
     assert metrics["scores"]["source_factors"]["d2"] > metrics["scores"]["one_factor"]["d2"]
+    assert metrics["interval"]["CO"]["coverage"] > 0.9
+    first = Drivers.load(tmp_path / "run" / "drivers.json").attributions[0]
+    table = pd.read_csv(tmp_path / "run" / "emissions.csv").query("species == 'CO2' and region == 'Global'")
+    mean = table["emission"].sum() / (len(table) * len(first.by))
+    assert first.values.sum() == pytest.approx(mean, rel=1e-6)
 
 
 def test_gfed_regions_and_what_they_emit(tmp_path: Path) -> None:

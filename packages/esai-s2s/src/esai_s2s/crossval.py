@@ -18,11 +18,11 @@ import xarray as xr
 from esai_core.errors import InputError
 from esai_core.io import write_netcdf
 from esai_core.splits import Fold
+from esai_s2s.checkpoints import Part, load_parts, once, save_parts
 from esai_s2s.config import S2sConfig
 from esai_s2s.data import open_samples
 from esai_s2s.fitting import (
     Fitted,
-    Grams,
     Plan,
     fit,
     fit_models,
@@ -41,7 +41,7 @@ from esai_s2s.sample import LABELS, Sample
 from esai_s2s.store import load_models, save, save_models
 from esai_s2s.streaming import Chunk
 
-__all__ = ["Frame", "Part", "draw_pool", "finish_chunk", "fit_chunk", "fit_pooled", "guard", "make_frame"]
+__all__ = ["Frame", "draw_pool", "finish_chunk", "fit_chunk", "fit_pooled", "guard", "make_frame"]
 
 LEAST_BLOCKS = 4
 
@@ -106,6 +106,9 @@ def draw_pool(config: S2sConfig, chunk: Chunk, share: float) -> list[Sample]:
 
 def fit_pooled(config: S2sConfig, pool: Path, folder: Path, number: int, part: int, threads: int) -> None:
     """Grow the methods that learn from all cells, for one inner part of one fit (-1: the whole of it)."""
+    target = folder / f"{number}_{part}"
+    if target.exists():
+        return
     sample = Sample.load(pool)
     frame = make_frame(config, sample, threads=threads)
     sample = prepared(sample, frame.plan)
@@ -115,23 +118,7 @@ def fit_pooled(config: S2sConfig, pool: Path, folder: Path, number: int, part: i
         rows = rows[inner_folds(train, frame.blocks[rows], frame.plan)[part].train]
     grown = tuple(name for name in frame.plan.methods if name in POOLED)
     _, models = fit_models(sample.take(rows), replace(frame.plan, methods=grown))
-    save_models(models, folder / f"{number}_{part}")
-
-
-@dataclass(frozen=True, eq=False)
-class Part:
-    """What the fits on one chunk of cells tell.
-
-    Attributes
-    ----------
-    grams : list of Grams
-        Of each fit, where the ensemble is wanted.
-    cells : int
-        With observations.
-    """
-
-    grams: list[Grams]
-    cells: int
+    once(target, partial(save_models, models))
 
 
 def fit_chunk(config: S2sConfig, chunk: Chunk, work: Path, models: Path, threads: int) -> list[Part]:
@@ -142,12 +129,16 @@ def fit_chunk(config: S2sConfig, chunk: Chunk, work: Path, models: Path, threads
     config : S2sConfig
     chunk : Chunk
     work : Path
-        Holds ``pooled/NAME/FIT_PART`` of `fit_pooled`; out-of-fold forecasts are written to ``singles``.
+        Holds ``pooled/NAME/FIT_PART`` of `fit_pooled`; out-of-fold forecasts are written to ``singles``, and
+        what is given back to ``parts``: a chunk that is there was done before.
     models : Path
         Where the fit that is kept goes: ``NAME/PART``.
     threads : int
         Of each fit.
     """
+    done = work / "parts" / chunk.variable / f"{chunk.part}.npz"
+    if done.exists():
+        return load_parts(done)
     told = []
     for sample in open_samples(config, rows=chunk.rows, variables=(chunk.variable,)):
         known = sample.known
@@ -156,7 +147,7 @@ def fit_chunk(config: S2sConfig, chunk: Chunk, work: Path, models: Path, threads
             continue
         some, name = sample.on_cells(np.flatnonzero(known)), name_of(sample)
         frame = make_frame(config, some, threads=threads)
-        some = prepared(some, frame.plan)
+        members, some = _members(some), prepared(some, frame.plan)
         grown = work / "pooled" / name
         rows = np.sort(np.concatenate([fold.test for fold in frame.folds]))
         codes = np.full((len(rows), some.cells), np.nan, dtype=np.float32)
@@ -179,9 +170,10 @@ def fit_chunk(config: S2sConfig, chunk: Chunk, work: Path, models: Path, threads
         np.save(models / name / chunk.part / "cells.npy", known)
         target = work / "singles" / name / f"{chunk.part}.npz"
         target.parent.mkdir(parents=True, exist_ok=True)
-        arrays: dict[str, Any] = {"codes": codes, "members": _members(some, rows), **_place(some)}
+        arrays: dict[str, Any] = {"codes": codes, "members": members[rows], **_place(some)}
         np.savez(target, **arrays, **_prefixed(kept))
         told.append(Part(grams, some.cells))
+    save_parts(told, done)
     return told
 
 
@@ -189,10 +181,10 @@ def _grown(folder: Path, number: int, part: int) -> Mapping[str, Any]:
     return load_models(folder / f"{number}_{part}")
 
 
-def _members(sample: Sample, rows: np.ndarray) -> np.ndarray:
+def _members(sample: Sample) -> np.ndarray:
     if sample.forecast is None:
-        return np.full((len(rows), sample.cells), np.nan, dtype=np.float32)
-    return (~np.isnan(sample.forecast[rows])).sum(axis=1).astype(np.float32)
+        return np.full((sample.size, sample.cells), np.nan, dtype=np.float32)
+    return (~np.isnan(sample.forecast)).sum(axis=1).astype(np.float32)
 
 
 def _place(sample: Sample) -> dict[str, np.ndarray]:
@@ -234,6 +226,8 @@ def finish_chunk(
     target : Path
         NetCDF.
     """
+    if target.exists():
+        return
     rows = np.sort(np.concatenate([fold.test for fold in frame.folds]))
     with np.load(singles / f"{part}.npz") as kept:
         arrays = dict(kept)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-__all__ = ["auc", "drawn_blocks", "reliability_curve", "roc_curve"]
+__all__ = ["auc", "brier_parts", "drawn_blocks", "reliability_curve", "roc_curve"]
 
 
 def drawn_blocks(number: int, *, samples: int = 1000, seed: int = 0) -> np.ndarray:
@@ -122,3 +122,30 @@ def roc_curve(counts: xr.Dataset, draws: np.ndarray, *, level: float = 0.9) -> x
         },
         {"false_alarms": ("point", grid)},
     )
+
+
+def brier_parts(counts: xr.Dataset, *, bins: int = 10) -> dict[str, float]:
+    """Return reliability, resolution and uncertainty of the Brier score of one category.
+
+    Murphy 1973 (J. Appl. Meteorol. 12, 595), eq. 12, with the mean probability of each bin.
+
+    Parameters
+    ----------
+    counts : Dataset
+        ``known``, ``chance``, ``happened`` (block, bin), as in `reliability_curve`.
+    bins : int
+        Of the decomposition; the counts' bins are a multiple.
+    """
+    known, chance, happened = (
+        counts[name].values.sum(axis=0).reshape(bins, -1).sum(axis=-1)
+        for name in ("known", "chance", "happened")
+    )
+    some = known > 0
+    share = known[some] / known.sum()
+    forecast, observed = chance[some] / known[some], happened[some] / known[some]
+    base = float(happened.sum() / known.sum())
+    return {
+        "reliability": float(share @ (forecast - observed) ** 2),
+        "resolution": float(share @ (observed - base) ** 2),
+        "uncertainty": base * (1.0 - base),
+    }

@@ -28,8 +28,8 @@ blocks = "season"
 inner = 3
 
 [model]
-trees = 40
-rounds = 30
+trees = 20
+rounds = 20
 """
 
 

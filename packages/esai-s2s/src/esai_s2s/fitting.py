@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -264,13 +264,19 @@ def fit_models(
 
 
 def prepared(sample: Sample, plan: Plan) -> Sample:
-    """Return the sample with the statistics that the methods of a plan ask for worked out."""
+    """Return the sample with the statistics that the methods of a plan ask for worked out.
+
+    Its members are left out where no method of the plan looks at them one by one: it is cut into folds often.
+    """
     names = {"logistic": plan.settings.logistic_predictors}
     names |= {name: plan.settings.tree_predictors for name in POOLED}
     wanted = {(p, plan.settings.power) for m in plan.methods for p in names.get(m, ()) if p != "season"}
     if "emos" in plan.methods:
         wanted |= {(name, power_of(sample.kind)) for name in ("mean", "spread")}
-    return remember(sample, wanted)
+    ready = remember(sample, wanted)
+    if "raw" in plan.methods or sample.sources or sample.forecast is None:
+        return ready
+    return replace(ready, forecast=sample.forecast[:, :, :0])
 
 
 def inner_folds(train: Sample, blocks: np.ndarray, plan: Plan) -> list[Fold]:

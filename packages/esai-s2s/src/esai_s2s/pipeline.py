@@ -15,10 +15,10 @@ import numpy as np
 from esai_core.errors import InputError, UsageError
 from esai_core.io import write_netcdf
 from esai_core.runs import RunFolder
+from esai_s2s.checkpoints import Part, keep_matching
 from esai_s2s.config import S2sConfig, files_by_name
 from esai_s2s.crossval import (
     Frame,
-    Part,
     draw_pool,
     finish_chunk,
     fit_chunk,
@@ -27,7 +27,9 @@ from esai_s2s.crossval import (
     make_frame,
     name_of,
 )
+from esai_s2s.drivers import CELLS, drivers_to_dict, explaining_fold, find_drivers
 from esai_s2s.fitting import inner_folds, weigh
+from esai_s2s.intervals import value_intervals
 from esai_s2s.methods.registry import POOLED
 from esai_s2s.output import join_blocks, live_fields, test_fields
 from esai_s2s.sample import Sample, join_cells
@@ -40,7 +42,11 @@ log = logging.getLogger(__name__)
 
 
 def train(config: S2sConfig, run: RunFolder) -> None:
-    """Open, check, split and fit: writes ``model/`` and ``verification/`` (out-of-fold forecasts)."""
+    """Open, check, split and fit: writes ``model/`` and ``verification/`` (out-of-fold forecasts).
+
+    A run that goes on with ``--resume`` fits the chunks that are not done.
+    """
+    keep_matching(config, run)
     trained = {name: str(path) for name, path in config.data.models.items()}
     run.path("model/trained.json").write_text(json.dumps(trained) + "\n")
     with crew(run) as each:
@@ -68,16 +74,24 @@ def _train(config: S2sConfig, run: RunFolder, variable: str, each: Each) -> None
         parts = each(
             fit_chunk, [(config, chunk, run.checkpoints, models, threads) for chunk in chunks], variable
         )
+    weights = []
     with run.stage("weigh"):
         for number, (pool, frame) in enumerate(zip(pools, frames, strict=True)):
             told = {chunk.part: part[number] for chunk, part in zip(chunks, parts, strict=True)}
-            _finish(config, run, pool, frame, {name: part for name, part in told.items() if part.cells}, each)
+            some = {name: part for name, part in told.items() if part.cells}
+            weights.append(_finish(config, run, pool, frame, some, each))
+    with run.stage("explain"):
+        for pool, frame, own in zip(pools, frames, weights, strict=True):
+            _explain(config, run, pool, frame, own)
 
 
 def _finish(
     config: S2sConfig, run: RunFolder, pool: Sample, frame: Frame, parts: dict[str, Part], each: Each
-) -> None:
-    """Weigh the methods on the sums over all chunks, and add the ensemble to the forecasts of each."""
+) -> dict[str, float]:
+    """Weigh the methods on the sums over all chunks, and add the ensemble to the forecasts of each.
+
+    Given back are the mean weights over the folds; none without an ensemble.
+    """
     name = name_of(pool)
     found = []
     for number in range(len(frame.fits) if frame.plan.stack else 0):
@@ -94,12 +108,29 @@ def _finish(
         for part in parts
     ]
     each(finish_chunk, jobs, name)
-    _log(name, sum(part.cells for part in parts.values()), frame, scored)
+    shares = {m: float(np.mean([own[m] for own in scored])) for m in (scored[0] if scored else {})}
+    _log(name, sum(part.cells for part in parts.values()), frame, shares)
+    return shares
 
 
-def _log(name: str, cells: int, frame: Frame, weights: list[dict[str, float]]) -> None:
+def _explain(
+    config: S2sConfig, run: RunFolder, pool: Sample, frame: Frame, weights: dict[str, float]
+) -> None:
+    """Look for what drives the forecasts, and score intervals of the value, on a few cells."""
+    step = max(1, pool.cells // CELLS)
+    few = pool.on_cells(slice(0, step * CELLS, step))
+    fold = explaining_fold(frame.folds, frame.blocks, few)
+    drivers = find_drivers(few, frame.blocks, fold, frame.plan, weights, seed=config.seed)
+    told = drivers_to_dict(drivers) | {
+        "held_out": fold.name,
+        "cells": few.cells,
+        "intervals": value_intervals(few, frame.blocks, frame.folds, frame.plan),
+    }
+    run.path(f"diagnostics/{name_of(pool)}.json").write_text(json.dumps(told, indent=1) + "\n")
+
+
+def _log(name: str, cells: int, frame: Frame, shares: dict[str, float]) -> None:
     cases = sum(len(fold.test) for fold in frame.folds)
-    shares = {method: np.mean([own[method] for own in weights]) for method in (weights[0] if weights else {})}
     shown = ", ".join(f"{method} {value:.2f}" for method, value in shares.items())
     log.info("%s: %d cases of %d cells, weights %s", name, cases, cells, shown or "none")
 

@@ -92,13 +92,14 @@ def fit_seasonal(values: np.ndarray, angle: np.ndarray, *, cycle: bool) -> Seaso
     waves = _waves(angle, 5 if cycle else 1)
     known = (~np.isnan(values)).astype(np.float64)
     filled = np.where(known > 0, values, 0.0)
-    products = waves[:, :, None] * waves[:, None, :]
-    normal = np.einsum("nij,nc->cij", products, known)
+    size = waves.shape[1]
+    products = (waves[:, :, None] * waves[:, None, :]).reshape(len(waves), -1)
+    normal = (known.T @ products).reshape(-1, size, size)
     # Starts in a part of the year leave the harmonics nearly dependent: a slight ridge tames them.
-    ridge = np.diag([0.0] + [1e-3] * (waves.shape[1] - 1)) * np.maximum(known.sum(0), 1.0)[:, None, None]
+    ridge = np.diag([0.0] + [1e-3] * (size - 1)) * np.maximum(known.sum(0), 1.0)[:, None, None]
     empty = (known.sum(0) == 0)[:, None, None]
-    normal = np.where(empty, np.eye(waves.shape[1]), normal + ridge)
-    right = np.einsum("ni,nc->ci", waves, filled)
+    normal = np.where(empty, np.eye(size), normal + ridge)
+    right = filled.T @ waves
     coef = np.linalg.solve(normal, right[:, :, None])[:, :, 0].T
     squares = (known * (filled - waves @ coef) ** 2).sum(0) / np.maximum(known.sum(0), 1.0)
     scale = np.sqrt(squares)

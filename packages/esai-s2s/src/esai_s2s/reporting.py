@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from esai_core.report import Report, key_message, plots, score_rows
+from esai_core.report import Report, add_drivers, add_intervals, key_message, plots, score_rows
 from esai_core.runs import RunFolder
 from esai_core.runs.metrics import read_metrics
 from esai_s2s.config import S2sConfig
-from esai_s2s.curves import drawn_blocks, reliability_curve, roc_curve
+from esai_s2s.curves import brier_parts, drawn_blocks, reliability_curve, roc_curve
+from esai_s2s.drivers import drivers_of_dict
+from esai_s2s.intervals import COVERAGE
 from esai_s2s.store import load_models, load_weights
 
 __all__ = ["write_report"]
@@ -48,6 +51,7 @@ def write_report(config: S2sConfig, run: RunFolder) -> None:
     _scores(report, metrics)
     for ds in found:
         _window(report, ds, metrics, config.seed)
+    _trust(report, run, found)
     _models(report, run, found)
     report.section("How it was done").keyvalues(
         {
@@ -156,6 +160,46 @@ def _curves(report: Report, ds: xr.Dataset, delivered: str, seed: int) -> None:
             row |= {"from": float(rate["auc_lower"]), "to": float(rate["auc_upper"])}
         areas.append(row)
     report.table(areas, caption="0.5 is no discrimination, 1 is perfect; from, to: 90 % interval.")
+
+
+def _trust(report: Report, run: RunFolder, found: list[xr.Dataset]) -> None:
+    """Tell how sure the forecasts are, and what drives them."""
+    names = {
+        f"{ds.attrs['variable']} {ds.attrs['window']}": f"{ds.attrs['variable']}_{ds.attrs['window']}"
+        for ds in found
+    }
+    told = {
+        label: json.loads(run.find(f"diagnostics/{name}.json").read_text()) for label, name in names.items()
+    }
+    add_intervals(
+        report,
+        {label: one["intervals"] for label, one in told.items()},
+        coverage=COVERAGE,
+        text="They hold the value of the window, not its category: quantiles of EMOS (of the annual cycle "
+        "where there is no forecast), widened or narrowed by the errors on training blocks that they were "
+        "not fitted on, for each cell and fold. Widths are in the units of the observations.",
+    )
+    report.table(
+        [
+            {"sample": label, "category": category, **brier_parts(ds.sel(category=category, drop=True))}
+            for label, ds in zip(told, found, strict=True)
+            for category in ds["category"].values.tolist()
+        ],
+        caption="Of the probabilities: the Brier score is reliability (0 is best) less resolution (more is "
+        "better) plus the uncertainty of the category itself (Murphy 1973, ten bins). Curves of the "
+        "reliability with intervals are above.",
+        digits=4,
+    )
+    for label, one in told.items():
+        drivers = drivers_of_dict(one)
+        if drivers.attributions:
+            add_drivers(
+                report,
+                drivers.attributions,
+                check=drivers.check,
+                text=f"{label}: what each method loses when the anomalies of a predictor are shuffled, on "
+                f"cases that it was not fitted on ({one['held_out']}; {one['cells']} cells).",
+            )
 
 
 def _models(report: Report, run: RunFolder, found: list[xr.Dataset]) -> None:

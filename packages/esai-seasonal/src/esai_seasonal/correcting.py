@@ -10,16 +10,18 @@ import xarray as xr
 from esai_core.errors import InputError
 from esai_core.io import load, open_dataset, open_hindcast, write_netcdf
 from esai_core.runs import RunFolder
+from esai_core.uncertainty import Interval
 from esai_seasonal import forecasting
+from esai_seasonal.calibration import errors_of, predict_interval
 from esai_seasonal.config import SeasonalConfig
 from esai_seasonal.data import Data, check, open_data, open_forecast, open_truth
-from esai_seasonal.fitting import add_history, fit, load_fitted, predict_all, save_fitted
-from esai_seasonal.scoring import climatology_of, diagnose, intervals, verify
+from esai_seasonal.fitting import Fitted, add_history, fit, load_fitted, predict_all, save_fitted
+from esai_seasonal.scoring import climatology_of, diagnose, held_by_lead, intervals, power_ratio, verify
 from esai_seasonal.splitting import described, split, split_times
 
 __all__ = ["evaluate", "predict", "report", "train"]
 
-FORECAST = "forecast.nc"
+DRIVERS, FORECAST = "models/drivers.json", "forecast.nc"
 VERIFICATION = "verification.nc"
 
 
@@ -53,7 +55,10 @@ def predict(config: SeasonalConfig, run: RunFolder) -> None:
     data = _open(config, run)
     fitted = load_fitted(run.find)
     with run.stage("predict"):
-        ensemble = forecasting.predict(fitted, _to_predict(config, data), data)
+        hindcast = _to_predict(config, data)
+        ensemble = forecasting.predict(fitted, hindcast, data)
+    with run.stage("interval"):
+        interval = _interval(config, fitted, data, ensemble)
     with run.stage("write"):
         delivered = fitted.selection.delivered if fitted.selection is not None else ""
         given = config.data
@@ -66,8 +71,30 @@ def predict(config: SeasonalConfig, run: RunFolder) -> None:
         }
         units = str(data.truth.attrs["units"])
         forecasting.write(
-            ensemble, run.path(FORECAST), name=data.name, units=units, method=delivered, source=source
+            ensemble,
+            run.path(FORECAST),
+            name=data.name,
+            units=units,
+            method=delivered,
+            source=source,
+            interval=interval,
         )
+
+
+def _interval(config: SeasonalConfig, fitted: Fitted, data: Data, ensemble: xr.DataArray) -> Interval | None:
+    """Give the intervals of a forecast; truths of its starts count from when they are known."""
+    if fitted.past is None:
+        return None
+    new = errors_of(ensemble, _truth_of(config, data, ensemble))
+    past = fitted.past
+    made = predict_interval(past.errors, new, gamma=past.gamma, units=past.units)
+    return made.clip(low=0.0) if data.kind == "multiplicative" else made
+
+
+def _truth_of(config: SeasonalConfig, data: Data, forecast: xr.DataArray) -> xr.DataArray:
+    if config.data.forecast is None:
+        return data.truth.sel(start=forecast["start"])
+    return open_truth(config, forecast)
 
 
 def evaluate(config: SeasonalConfig, run: RunFolder) -> None:
@@ -79,11 +106,7 @@ def evaluate(config: SeasonalConfig, run: RunFolder) -> None:
     delivered = fitted.selection.delivered
     with run.stage("verify"):
         hindcast = _to_predict(config, data)
-        truth = (
-            data.truth.sel(start=hindcast["start"])
-            if config.data.forecast is None
-            else open_truth(config, hindcast)
-        )
+        truth = _truth_of(config, data, hindcast)
         predictions = predict_all(fitted, hindcast, data)
         written = load(open_hindcast(run.find(FORECAST), variable=data.name))
         predictions[delivered] = _same_cases(written, hindcast)
@@ -100,6 +123,7 @@ def evaluate(config: SeasonalConfig, run: RunFolder) -> None:
             upper_tercile=upper,
             seed=run.seed,
         )
+        opposed = "adversarial" in predictions
         write_netcdf(found, run.path(VERIFICATION))
         run.write_metrics(
             {
@@ -108,6 +132,11 @@ def evaluate(config: SeasonalConfig, run: RunFolder) -> None:
                 "units": str(truth.attrs.get("units", "")),
                 **table,
                 "skill": skill,
+                **({"realism": {"power_ratio": power_ratio(found["spectrum"])}} if opposed else {}),
+                "interval": held_by_lead(run.find(FORECAST), data.name, truth),
+                "interval_choice": {"gamma": fitted.past.gamma, "compared": fitted.past.table}
+                if fitted.past is not None
+                else None,
                 "selection": {
                     "score": fitted.selection.score,
                     "network_wins": fitted.selection.network_wins,
@@ -116,6 +145,24 @@ def evaluate(config: SeasonalConfig, run: RunFolder) -> None:
                 },
             }
         )
+    _explain(fitted, hindcast, truth, data, config, run)
+
+
+def _explain(
+    fitted: Fitted,
+    hindcast: xr.DataArray,
+    truth: xr.DataArray,
+    data: Data,
+    config: SeasonalConfig,
+    run: RunFolder,
+) -> None:
+    from esai_seasonal.drivers import explain
+
+    development = split_times(data.hindcast["start"].values, config.split).development
+    with run.stage("explain"):
+        told = explain(fitted, hindcast, truth, data, development=development, seed=run.seed)
+        if told is not None:
+            told.save(run.path(DRIVERS))
 
 
 def _same_cases(written: xr.DataArray, hindcast: xr.DataArray) -> xr.DataArray:

@@ -13,9 +13,11 @@ import numpy as np
 import xarray as xr
 
 from esai_core.errors import InputError, UsageError
+from esai_core.io import write_netcdf
 from esai_core.runs import RunFolder
 from esai_core.splits import Split
 from esai_core.verify import get_score
+from esai_seasonal.calibration import choose_gamma, errors_of, past_errors, truth_known
 from esai_seasonal.config import SeasonalConfig
 from esai_seasonal.data import Data, on_fine_grid
 from esai_seasonal.methods.correction import Correction
@@ -23,6 +25,7 @@ from esai_seasonal.scoring import VALIDATION_SCORES, scores
 
 __all__ = [
     "Fitted",
+    "Past",
     "Selection",
     "add_history",
     "best_of",
@@ -86,6 +89,42 @@ class Selection:
 
 
 @dataclass(frozen=True)
+class Past:
+    """What the delivered method missed in years that its fits had not seen, for its intervals.
+
+    Attributes
+    ----------
+    errors : Dataset
+        Of `esai_seasonal.calibration.errors_of`, by start.
+    gamma : float
+        How fast the intervals adapt.
+    table : dict
+        Scores of the steps that were compared.
+    units : str
+        Of the lead.
+    """
+
+    errors: xr.Dataset
+    gamma: float
+    table: dict[str, dict[str, float]]
+    units: str
+
+    def save(self, path: Callable[[str], Path]) -> None:
+        """Save it; `path` gives the place of a relative name."""
+        write_netcdf(self.errors, path("models/past.nc"))
+        content = {"gamma": self.gamma, "units": self.units, "compared": self.table}
+        path("models/past.json").write_text(json.dumps(content, indent=1))
+
+    @classmethod
+    def load(cls, find: Callable[[str], Path]) -> Past:
+        """Read what `save` wrote."""
+        content = json.loads(find("models/past.json").read_text())
+        with xr.open_dataset(find("models/past.nc"), engine="netcdf4", decode_timedelta=False) as ds:
+            errors = ds.load()
+        return cls(errors, content["gamma"], content["compared"], content["units"])
+
+
+@dataclass(frozen=True)
 class Fitted:
     """All methods, fitted on the same starts.
 
@@ -99,12 +138,15 @@ class Fitted:
         What was chosen.
     history : list of dict
         Rows of the network's trainings; ``refit`` is 0 for the one on the training starts, 1 for the last.
+    past : Past, optional
+        Errors of the past, for intervals.
     """
 
     corrections: dict[str, Correction]
     network: Any = None
     selection: Selection | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
+    past: Past | None = None
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -227,13 +269,46 @@ def fit(
         from esai_seasonal.network import trainer
 
         train_network = trainer(config, folder=folder, resume=resume, workers=workers)
-    validation = data.hindcast.isel(start=parts.validate)
+    validation, truth = data.hindcast.isel(start=parts.validate), data.truth.isel(start=parts.validate)
     trial = _fit_on(data, parts.train, config, train_network, "train")
-    selection = select(
-        predict_all(trial, validation, data), data.truth.isel(start=parts.validate), config.model.select_by
-    )
+    predictions = predict_all(trial, validation, data)
+    selection = select(predictions, truth, config.model.select_by)
     final = _fit_on(data, parts.development, config, train_network, "refit")
-    return replace(final, selection=selection, history=trial.history + final.history)
+    latest = errors_of(predictions[selection.delivered], truth)
+    options: dict[str, Any] = {"folder": folder, "resume": resume, "workers": workers}
+    past = _past(data, parts, config, selection.delivered, latest, **options)
+    return replace(final, selection=selection, history=trial.history + final.history, past=past)
+
+
+def _past(
+    data: Data, parts: Split, config: SeasonalConfig, delivered: str, latest: xr.Dataset, **options: Any
+) -> Past:
+    """Forecast training years from the years before them with the delivered method, one network each."""
+    train_network: FitNetwork | None = None
+    if delivered in NETWORKS:
+        from esai_seasonal.network import trainer
+
+        single = config.model_copy(update={"model": config.model.model_copy(update={"networks": 1})})
+        train_network = trainer(single, **options)
+    starts = data.hindcast.indexes["start"][parts.train]
+    units = str(data.hindcast["lead"].attrs.get("units", "months"))
+    longest = float(data.hindcast["lead"].max())
+
+    def forecast(known: np.ndarray, block: np.ndarray, name: str) -> xr.Dataset:
+        on, to = parts.train[known], parts.train[block]
+        hindcast = data.hindcast.isel(start=to)
+        if train_network is not None:
+            made = Fitted({}, train_network(data, on, name))
+        else:
+            fine, truth = data.on_fine(on), data.truth.isel(start=on)
+            made = Fitted({delivered: _kept(Correction(delivered, data.kind).fit(fine, truth))})
+        ensemble = made.predict(delivered, hindcast, on_fine_grid(hindcast, data.grid))
+        return errors_of(ensemble, data.truth.isel(start=to))
+
+    found = past_errors(starts, ends=truth_known(starts, longest, units), forecast=forecast)
+    errors = xr.concat([*found, latest], "start", join="override").sortby("start")
+    gamma, table = choose_gamma(errors, units=units)
+    return Past(errors, gamma, table, units)
 
 
 def _fit_on(
@@ -257,6 +332,8 @@ def save_fitted(fitted: Fitted, path: Callable[[str], Path]) -> None:
         correction.save(path(f"models/{name}.npz"))
     if fitted.network is not None:
         fitted.network.save(path("models/network/network.npz").parent)
+    if fitted.past is not None:
+        fitted.past.save(path)
     if fitted.selection is not None:
         content = fitted.selection.as_dict(fitted.methods)
         path("selection.json").write_text(json.dumps(content, indent=1))
@@ -272,4 +349,5 @@ def load_fitted(find: Callable[[str], Path]) -> Fitted:
 
         network = load_network(find("models/network"))
     selection = Selection.from_dict(content)
-    return Fitted({name: Correction.load(find(f"models/{name}.npz")) for name in names}, network, selection)
+    corrections = {name: Correction.load(find(f"models/{name}.npz")) for name in names}
+    return Fitted(corrections, network, selection, past=Past.load(find))

@@ -10,6 +10,8 @@ import xarray as xr
 
 from esai_core.io import write_netcdf
 from esai_core.io.names import VARIABLES
+from esai_core.uncertainty import Interval, with_interval
+from esai_seasonal.calibration import COVERAGE
 from esai_seasonal.data import Data, on_fine_grid
 from esai_seasonal.fitting import Fitted
 
@@ -45,7 +47,14 @@ def predict(fitted: Fitted, hindcast: xr.DataArray, data: Data, *, method: str |
 
 
 def write(
-    ensemble: xr.DataArray, path: Path, *, name: str, units: str, method: str, source: dict[str, Any]
+    ensemble: xr.DataArray,
+    path: Path,
+    *,
+    name: str,
+    units: str,
+    method: str,
+    source: dict[str, Any],
+    interval: Interval | None = None,
 ) -> Path:
     """Write an ensemble as CF-1.11 NetCDF, with its method and inputs in the global attributes.
 
@@ -63,6 +72,8 @@ def write(
         The method that made it.
     source : dict
         Further global attributes.
+    interval : Interval, optional
+        ``(start, lead, latitude, longitude)``, of the truth.
     """
     known = VARIABLES.get(name)
     attrs: dict[str, Any] = {"units": units}
@@ -74,4 +85,8 @@ def write(
     ensemble.attrs = attrs
     ensemble["number"].attrs = {"standard_name": "realization", "long_name": "ensemble member", "units": "1"}
     provenance = {"title": f"{name} corrected by {method}", "method": method, **source}
-    return write_netcdf(ensemble, path, provenance=provenance)
+    if interval is None:
+        return write_netcdf(ensemble, path, provenance=provenance)
+    text = "of the truth, from the delivered method's past errors; infinite after too many surprises"
+    whole = with_interval(ensemble.to_dataset(), name, interval, coverage=COVERAGE, comment=text)
+    return write_netcdf(whole, path, provenance=provenance)

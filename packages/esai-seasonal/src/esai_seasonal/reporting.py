@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from esai_core.report import Report, key_message, plots, score_rows
+from esai_core.explain import Drivers
+from esai_core.report import Report, add_drivers, add_intervals, key_message, plots, score_rows
 from esai_core.runs import RunFolder
 from esai_core.runs.history import read_history
 from esai_core.runs.metrics import read_metrics
+from esai_seasonal.calibration import COVERAGE
 from esai_seasonal.config import SeasonalConfig
 from esai_seasonal.data import open_static
 from esai_seasonal.methods.correction import METHODS
@@ -55,8 +57,11 @@ def write_report(config: SeasonalConfig, run: RunFolder, found: xr.Dataset) -> N
     _maps(report, config, found, metrics)
     _by_lead_and_month(report, metrics)
     _skill(report, metrics, "crpss")
+    _intervals(report, metrics)
+    _drivers(report, run)
     _calibration(report, found, delivered)
     _spectra(report, found)
+    _realism(report, metrics)
     _training(report, run, metrics)
     _how(report, config, metrics)
     report.write(run.path("report.html"))
@@ -195,6 +200,43 @@ def _skill(report: Report, metrics: dict[str, Any], score: str) -> None:
     )
 
 
+def _intervals(report: Report, metrics: dict[str, Any]) -> None:
+    """Tell how sure the delivered values are."""
+    if not metrics["interval"]:
+        report.section("How sure is it", "Too few years to calibrate intervals on.")
+        return
+    add_intervals(
+        report,
+        metrics["interval"],
+        coverage=COVERAGE,
+        units=metrics["units"],
+        text="As wide, in units of the ensemble's spread, as what the delivered method missed in years that "
+        "its fits had not seen: training years forecast from those before them, the validation years, and of "
+        "the test years those that were over when a forecast was issued. Blocks are years.",
+    )
+    compared = metrics["interval_choice"]["compared"]
+    if compared:
+        rows = [
+            {"step of the level": name, **{key: one[key] for key in ("coverage", "width", "interval_score")}}
+            for name, one in compared.items()
+        ]
+        report.table(
+            rows,
+            highlight=f"{metrics['interval_choice']['gamma']:g}",
+            caption="How fast the intervals adapt (0: not at all) was chosen on the years before the test: "
+            "the nearest coverage, then the best interval score.",
+        )
+
+
+def _drivers(report: Report, run: RunFolder) -> None:
+    """Tell what the delivered method follows."""
+    if not run.has("models/drivers.json"):
+        report.section("What drives this", "Too few whole years are scored to tell.")
+        return
+    told = Drivers.load(run.find("models/drivers.json"))
+    add_drivers(report, told.attributions, check=told.check, text=told.text)
+
+
 def _calibration(report: Report, found: xr.Dataset, delivered: str) -> None:
     report.section("Reliability")
     methods = found["method"].values.tolist()
@@ -246,19 +288,25 @@ def _realism(report: Report, metrics: dict[str, Any]) -> None:
     """Show what adversarial networks are for beside what they cost."""
     if "realism" not in metrics:
         return
-    power, draws = metrics["realism"]["power_ratio"], metrics["realism"]["draws"]
+    power, draws = metrics["realism"]["power_ratio"], metrics["realism"].get("draws")
+    spread = (
+        "spread_skill is the spread of the ensemble over its error."
+        if draws is None
+        else f"The mean of {draws['number']} draws of the adversarial network has an RMSE of "
+        f"{_value(draws['rmse']):.4f} {metrics['units']}, and their spread is "
+        f"{_value(draws['spread_skill']):.2f} of it."
+    )
+    shown = ("rmse",) if draws else ("rmse", "spread_skill")
     rows = [
-        {"method": m, "power at small scales": ratio, "rmse": metrics["scores"][m]["rmse"]}
+        {"method": m, "power at small scales": ratio, **{k: metrics["scores"][m][k] for k in shown}}
         for m, ratio in power.items()
     ]
     report.section(
         "Realism",
         "Power of the fields beyond half of the highest wavenumber, over that of the reference (1 is right), "
-        f"and RMSE. The mean of {draws['number']} draws of the adversarial network has an RMSE of "
-        f"{_value(draws['rmse']):.4f} {metrics['units']}, and their spread is "
-        f"{_value(draws['spread_skill']):.2f} of it.",
+        f"and RMSE. {spread}",
     )
-    report.table(rows, highlight=metrics["delivered"], caption="Power ratio at small scales, and RMSE.")
+    report.table(rows, highlight=metrics["delivered"], caption="Power ratio at small scales, and errors.")
 
 
 def _training(report: Report, run: RunFolder, metrics: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import xarray as xr
 from esai_core.errors import InputError
 from esai_core.grid import area_weights
 from esai_core.hindcast import climatology as start_climatology
+from esai_core.uncertainty import interval_scores
 from esai_core.verify import (
     block_bootstrap,
     crps,
@@ -22,8 +24,9 @@ from esai_core.verify import (
     reliability,
     score_table,
 )
+from esai_seasonal.calibration import COVERAGE
 
-__all__ = ["SCORES", "VALIDATION_SCORES", "diagnose", "intervals", "scores", "verify"]
+__all__ = ["SCORES", "VALIDATION_SCORES", "diagnose", "held_by_lead", "intervals", "power_ratio", "scores", "verify"]
 
 SCORES = ("rmse", "crps", "crps_fair", "bias", "acc", "spread_skill")
 VALIDATION_SCORES = ("rmse", "crps", "crps_fair", "bias")
@@ -134,6 +137,36 @@ def intervals(
     return out
 
 
+def held_by_lead(path: Path, name: str, truth: xr.DataArray) -> dict[str, dict[str, float]]:
+    """Score the intervals of a written forecast, of all leads and of each.
+
+    Parameters
+    ----------
+    path : Path
+        ``forecast.nc``.
+    name : str
+        Its variable.
+    truth : DataArray
+        ``(start, lead, latitude, longitude)``.
+
+    Returns
+    -------
+    dict
+        Part to what `esai_core.uncertainty.interval_scores` gives, years as blocks; empty without a case.
+    """
+    with xr.open_dataset(path, engine="netcdf4", decode_timedelta=False) as ds:
+        ends = [ds[f"{name}_{side}"].load().transpose(*truth.dims).values for side in ("lower", "upper")]
+    years, observed = truth["start"].dt.year.values, truth.values
+    found = {}
+    for number, part in enumerate(["all", *truth["lead"].values]):
+        chosen = slice(None) if number == 0 else slice(number - 1, number)
+        y, low, high = (values[:, chosen] for values in (observed, *ends))
+        if (np.isfinite(y) & ~np.isnan(low)).any():
+            label = "all" if number == 0 else f"lead {part}"
+            found[label] = interval_scores(y, low, high, coverage=COVERAGE, blocks=years)
+    return found
+
+
 def _number(value: xr.DataArray) -> float | None:
     number = float(value)
     return number if np.isfinite(number) else None
@@ -150,13 +183,14 @@ def diagnose(
 ) -> xr.Dataset:
     """Everything that the report draws, small enough for one file.
 
-    Maps of bias and RMSE of raw and delivered forecasts and one example, rank histograms, the reliability
+    Maps of bias and RMSE of raw and delivered forecasts (and of networks before and after adversarial
+    training, whichever is delivered) and one example, rank histograms, the reliability
     of the
     upper tercile, and spectra of the example fields.
     """
     truth = _plain(truth)
-    supervised = ("network",) if delivered == "adversarial" else ()
-    shown = [name for name in dict.fromkeys(("raw", *supervised, delivered)) if name in predictions]
+    pair = ("network", "adversarial") if "adversarial" in predictions else ()
+    shown = [name for name in dict.fromkeys(("raw", *pair, delivered)) if name in predictions]
     out: dict[str, xr.DataArray] = {}
     bias, error, ranks, curves, spectra = [], [], [], [], []
     event = exceeds(truth, upper_tercile)
@@ -184,6 +218,24 @@ def diagnose(
     out["example_climatology"] = climatology.isel(start=-1, lead=0).reset_coords(drop=True)
     example = {"example_start": str(truth["start"].values[-1])[:10], "example_lead": int(truth["lead"][0])}
     return xr.Dataset({k: v.reset_coords(drop=True) for k, v in out.items()}, attrs=example)
+
+
+def power_ratio(spectrum: xr.DataArray) -> dict[str, float]:
+    """Compare the power of fields at small scales, beyond half of the highest wavenumber.
+
+    Parameters
+    ----------
+    spectrum : DataArray
+        ``(field, wavenumber)``, variance density; one field is called "reference".
+
+    Returns
+    -------
+    dict of str to float
+        Mean density there over that of the reference, for the others: 1 for fields as rough as real ones.
+    """
+    small = spectrum.where(spectrum["wavenumber"] > 0.5 * spectrum["wavenumber"].max()).mean("wavenumber")
+    names = [str(name) for name in spectrum["field"].values if name != "reference"]
+    return {name: float(small.sel(field=name) / small.sel(field="reference")) for name in names}
 
 
 def _spectrum(fields: xr.DataArray) -> xr.DataArray:

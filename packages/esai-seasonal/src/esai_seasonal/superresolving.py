@@ -20,7 +20,7 @@ from esai_seasonal.config import SeasonalConfig
 from esai_seasonal.data import open_static
 from esai_seasonal.fitting import Selection, add_history, choose
 from esai_seasonal.network.superresolution import SuperResolution, groups_of
-from esai_seasonal.scoring import SCORES, VALIDATION_SCORES
+from esai_seasonal.scoring import SCORES, VALIDATION_SCORES, power_ratio
 from esai_seasonal.splitting import described, split_times
 
 __all__ = ["evaluate", "predict", "report", "train"]
@@ -175,7 +175,8 @@ def evaluate(config: SeasonalConfig, run: RunFolder) -> None:
             weights=area_weights(truth["latitude"]),
             climatology=climatology.transpose(*truth.dims).assign_coords(stamp),
         )
-        write_netcdf(_diagnose(given, truth, selection.delivered), run.path(VERIFICATION))
+        found = _diagnose(given, truth, selection.delivered)
+        write_netcdf(found, run.path(VERIFICATION))
         run.write_metrics(
             {
                 "split": described(config.split),
@@ -183,20 +184,14 @@ def evaluate(config: SeasonalConfig, run: RunFolder) -> None:
                 "units": str(truth.attrs.get("units", "")),
                 **table,
                 "skill": _intervals(given, truth, selection.delivered, run.seed),
-                **_realism(fitted, truth, given),
+                **(_realism(fitted, truth, found["spectrum"]) if "adversarial" in given else {}),
                 "selection": {**selection.as_dict(fitted.methods), "best_baseline": selection.best_baseline},
             }
         )
 
 
-def _realism(
-    fitted: SuperResolution, truth: xr.DataArray, predictions: dict[str, xr.DataArray]
-) -> dict[str, Any]:
+def _realism(fitted: SuperResolution, truth: xr.DataArray, spectrum: xr.DataArray) -> dict[str, Any]:
     """Judge adversarial networks by what RMSE does not see: power at small scales, spread of their draws."""
-    if "adversarial" not in predictions:
-        return {}
-    reference = _small_scales(truth)
-    power = {name: float(_small_scales(p) / reference) for name, p in predictions.items()}
     coarse, times = coarsen_nodes(truth, fitted.factor), truth["time"].values
     draws = xr.concat(
         [fitted.predict(coarse, times, method="adversarial", draw=n) for n in range(DRAWS)], "number"
@@ -208,13 +203,7 @@ def _realism(
         scores=("rmse", "crps_fair", "spread_skill"),
         weights=area_weights(truth["latitude"]),
     )["scores"]["draws"]
-    return {"realism": {"power_ratio": power, "draws": {"number": DRAWS, **table}}}
-
-
-def _small_scales(fields: xr.DataArray) -> xr.DataArray:
-    """Mean power density beyond half of the highest wavenumber, of the fields without gaps."""
-    spectrum = _spectrum(fields)
-    return spectrum.where(spectrum["wavenumber"] > 0.5 * spectrum["wavenumber"].max()).mean()
+    return {"realism": {"power_ratio": power_ratio(spectrum), "draws": {"number": DRAWS, **table}}}
 
 
 def _spectrum(fields: xr.DataArray) -> xr.DataArray:

@@ -11,6 +11,7 @@ from esai_core.report.plots import loss_curve
 from esai_core.report.plots.style import new_figure, styled
 from esai_wwtp.chips import Chips
 from esai_wwtp.scoring import precision_recall
+from esai_wwtp.trust import add_bands, add_reliability
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,9 +20,12 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_precision_recall", "true_colour", "write_report"]
 
+EXPLAINED = 16
+"""Chips on which it is asked what drives the network."""
+
 
 def write_report(part: Chips, probability: np.ndarray, metrics: dict[str, Any], run: RunFolder) -> None:
-    """Write ``report.html``: scores, precision and recall, the best and the worst chips, the training."""
+    """Write ``report.html``: scores, examples, how sure the network is, what drives it, the training."""
     scores, threshold = metrics["scores"], metrics["threshold"]
     best, other = scores["unet"], scores["maximum_likelihood"]
     page = Report("A mask learnt from chips", f"{len(part)} chips that did not train", run=run)
@@ -47,6 +51,9 @@ def write_report(part: Chips, probability: np.ndarray, metrics: dict[str, Any], 
         "and is not.",
         alt="Chips with hits and errors",
     )
+    add_reliability(page, metrics["reliability"])
+    some = np.linspace(0, len(part) - 1, min(EXPLAINED, len(part))).round().astype(int)
+    add_bands(page, part.reflectance(some), part.target[some], run.find("model/network.json").parent)
     page.section("Training").figure(
         loss_curve(run.find("history.csv")),
         caption="Loss by epoch.",

@@ -74,6 +74,23 @@ class Chips:
             },
         )
 
+    def joined(self, other: Chips) -> Chips:
+        """Give these chips and others of the same scenes."""
+
+        def both(name: str) -> NDArray:
+            return np.concatenate([getattr(self, name), getattr(other, name)])
+
+        return replace(
+            self,
+            names=self.names + other.names,
+            pixels=both("pixels"),
+            target=both("target"),
+            latitude=both("latitude"),
+            longitude=both("longitude"),
+            crs=self.crs + other.crs,
+            transform=both("transform"),
+        )
+
     def reflectance(self, numbers: NDArray[np.int64] | slice = slice(None)) -> NDArray[np.float32]:
         """Give the reflectance of some chips, ``(chip, row, column, band)``."""
         return self.pixels[numbers].astype(np.float32) * np.float32(self.scale) + np.float32(self.offset)

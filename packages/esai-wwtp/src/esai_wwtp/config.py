@@ -115,6 +115,8 @@ class TrainSection(TrainConfig):
     """Spread of random noise, in reflectance."""
     per_scene: Positive = 200
     """Chips drawn from each scene; half of them on plants, a quarter on hard negatives."""
+    mining_epochs: Annotated[int, Field(ge=0)] = 3
+    """Epochs of a second training, with chips of what the first took for a plant in the training scenes."""
 
 
 class TilingConfig(Section):
@@ -133,8 +135,8 @@ class ObjectConfig(Section):
 
     threshold: Share | None = None
     """Probability of a plant; by default chosen on validation examples."""
-    min_pixels: Annotated[int, Field(ge=1)] = 30
-    """Smaller parts are dropped."""
+    min_pixels: Annotated[int, Field(ge=1)] | None = None
+    """Smaller finds are dropped; by default half the size of the smallest labelled plants (5 % quantile)."""
     close_pixels: Annotated[int, Field(ge=0, le=20)] = 2
     """Parts this near are one plant."""
     crs: str = "EPSG:3035"
@@ -216,10 +218,15 @@ class ProxyConfig(Section):
     """Population (NetCDF, latitude and longitude of cell centres), to compare with and to fall back on."""
     active_only: bool = False
     """Leave out plants that the table calls inactive."""
+    estimate_loads: bool = False
+    """Estimate the loads that the table lacks from capacity, treatment and place, with an interval."""
 
 
 class CapacityConfig(Section):
-    """The table ``[capacity]``: loads of plants from their outlines, learnt from labels with a load."""
+    """The table ``[capacity]``: loads of plants from their outlines, learnt from labels with a load.
+
+    Where labels have a level of treatment too (points of the UWWTD do), that is learnt as well.
+    """
 
     block_km: Annotated[float, Field(gt=0)] = 20.0
     """Blocks of space that calibrate the interval."""

@@ -30,6 +30,7 @@ depth = 3
 [train]
 seed = 0
 epochs = 8
+mining_epochs = 0
 chip = 96
 per_scene = 72
 learning_rate = 4e-3

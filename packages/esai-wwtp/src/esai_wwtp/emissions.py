@@ -209,7 +209,8 @@ def factor_interval(
         if load_interval is not None:
             if load is None:
                 raise UsageError("an interval of the load needs the load")
-            share = np.asarray(load_interval[number], dtype=np.float64) / np.asarray(load, dtype=np.float64)
+            central, end = np.asarray(load, dtype=np.float64), np.asarray(load_interval[number], np.float64)
+            share = np.divide(end, central, out=np.ones(np.shape(central)), where=central != 0)
             total = total + (share - 1.0) ** 2
         squares.append(total)
     below, above = (np.sqrt(total) for total in squares)

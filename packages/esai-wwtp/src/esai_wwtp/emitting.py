@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from esai_core.errors import InputError, UsageError
+from esai_wwtp.capacity import CapacityModel
 from esai_wwtp.config import ProxyConfig, WwtpConfig
 from esai_wwtp.emissions import discharge_methane, factor_interval, methane
 from esai_wwtp.exports import write_cams_reg, write_hermes
 from esai_wwtp.proxy import CellGrid, Proxy, distribute
+from esai_wwtp.treatment import LEVELS
 from esai_wwtp.uwwtd import read_uwwtd
 
 if TYPE_CHECKING:
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["plant_emissions", "proxy", "read_plants"]
 
 log = logging.getLogger(__name__)
+
+LOAD_FEATURES = ("capacity", "level_rank", "latitude", "longitude")
+LOAD_BLOCK_KM = 50.0
 
 
 def read_plants(config: ProxyConfig) -> tuple[pd.DataFrame, dict[str, int]]:
@@ -65,6 +70,32 @@ def read_plants(config: ProxyConfig) -> tuple[pd.DataFrame, dict[str, int]]:
     if plants["country"].isna().any():
         raise InputError("plants without a country", where=path, remedy="set proxy.country")
     return plants, {"rows": len(plants)}
+
+
+def estimate_loads(plants: pd.DataFrame) -> tuple[pd.DataFrame, CapacityModel]:
+    """Estimate the missing loads of active plants whose capacity is known.
+
+    Parameters
+    ----------
+    plants : DataFrame
+        Of `esai_wwtp.uwwtd.read_uwwtd`.
+
+    Returns
+    -------
+    plants : DataFrame
+        With ``load_low, load_high``: equal to the load where that was reported.
+    model : CapacityModel
+        Fitted on the reported loads above 0.
+    """
+    rows = plants.assign(level_rank=plants["level"].map(LEVELS.index).astype(float))
+    place = {name: rows[name].to_numpy(float) for name in ("latitude", "longitude")}
+    model = CapacityModel.fit(rows, **place, features=LOAD_FEATURES, block_km=LOAD_BLOCK_KM)
+    missing = (rows["load"].isna() & rows["capacity"].notna() & rows["active"]).to_numpy()
+    told = plants.assign(load_low=plants["load"], load_high=plants["load"])
+    if missing.any():
+        columns = ["load", "load_low", "load_high"]
+        told.loc[missing, columns] = model.predict(rows[missing])[columns]
+    return told, model
 
 
 def plant_emissions(plants: pd.DataFrame, config: ProxyConfig) -> pd.DataFrame:
@@ -140,9 +171,20 @@ def read_population(path: Path, grid: CellGrid) -> np.ndarray:
     return total
 
 
-def build(config: ProxyConfig) -> tuple[Proxy, dict[str, int], np.ndarray | None]:
-    """Give the proxy, what the cleaning found, and the population where one is given."""
+def build(
+    config: ProxyConfig,
+) -> tuple[Proxy, dict[str, int], np.ndarray | None, CapacityModel | None]:
+    """Give the proxy, what the cleaning found, the population and the model of loads, where there are any."""
     plants, found = read_plants(config)
+    model = None
+    if config.estimate_loads:
+        if "capacity" not in plants:
+            raise UsageError(
+                "plants without a capacity", where="proxy.estimate_loads", remedy="give a table of the UWWTD"
+            )
+        before = int(plants["load"].notna().sum())
+        plants, model = estimate_loads(plants)
+        found = found | {"load_estimated": int(plants["load"].notna().sum()) - before}
     grid = make_grid(config)
     population = None if config.population is None else read_population(config.population, grid)
 
@@ -170,7 +212,7 @@ def build(config: ProxyConfig) -> tuple[Proxy, dict[str, int], np.ndarray | None
         off_grid=config.off_grid,
         fallback=fallback,
     )
-    return made, found, population
+    return made, found, population, model
 
 
 def proxy(config: WwtpConfig, run: RunFolder) -> None:
@@ -181,8 +223,10 @@ def proxy(config: WwtpConfig, run: RunFolder) -> None:
     if config.proxy is None:
         raise UsageError("the config has no table [proxy]", remedy="esai-wwtp init shows one")
     with run.stage("distribute"):
-        made, found, population = build(config.proxy)
+        made, found, population, model = build(config.proxy)
     scores = proxy_scores(made, population)
+    if model is not None:
+        scores["loads"] = model.scores | {"coverage": model.intervals["coverage"]}
     with run.stage("write"):
         provenance = {
             "title": "Methane of wastewater treatment plants as a spatial proxy",
@@ -209,7 +253,7 @@ def proxy(config: WwtpConfig, run: RunFolder) -> None:
         }
     )
     with run.stage("report"):
-        write_report(made, scores, found, population, run)
+        write_report(made, scores, found, population, model, run)
 
 
 def proxy_scores(made: Proxy, population: np.ndarray | None) -> dict[str, dict[str, Any]]:

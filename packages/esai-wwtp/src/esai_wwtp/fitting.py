@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,15 @@ from numpy.typing import NDArray
 
 from esai_wwtp.chips import IGNORE, Chips, ChipSource
 from esai_wwtp.config import WwtpConfig
-from esai_wwtp.network import Card, build, sigmoid
+from esai_wwtp.network import Card, build, load_card, load_runner, sigmoid
 from esai_wwtp.splitting import Parts
 
 __all__ = ["Gaussian", "best_threshold", "fit_network"]
 
 log = logging.getLogger(__name__)
+
+BATCH = 8
+"""Validation chips per call of the network."""
 
 
 def fit_network(
@@ -29,6 +33,7 @@ def fit_network(
     checkpoints: Path,
     resume: bool = False,
     workers: int | None = None,
+    again: bool = False,
 ) -> list[dict[str, float]]:
     """Train the U-Net on the training part; validation chooses the epoch and the threshold.
 
@@ -47,49 +52,52 @@ def fit_network(
         Go on from them.
     workers : int, optional
         Worker processes.
+    again : bool
+        Go on with the network in `folder`, for ``train.mining_epochs`` at half the learning rate.
 
     Returns
     -------
     list of dict
         History, epoch by epoch.
     """
-    from esai_core.nn import export_onnx, make_loss, receptive_field, save
-    from esai_core.training import fit, predict
+    from esai_core.nn import load, make_loss, receptive_field, save
+    from esai_core.training import fit
+    from esai_wwtp.graph import write_graph
 
-    part = chips.take(split.train)
-    mean, spread = part.moments()
-    prevalence = part.prevalence
-    width, depth = config.model.width, config.model.depth
+    part, held = chips.take(split.train), chips.take(split.validate)
+    settings = config.train
+    if again:
+        card, rate = load_card(folder / "network.json"), 0.5 * settings.learning_rate
+        settings = settings.model_copy(update={"epochs": settings.mining_epochs, "learning_rate": rate})
+        start = functools.partial(load, folder / "network.keras")
+    else:
+        mean, spread = part.moments()
+        card = Card(list(chips.bands), mean.tolist(), spread.tolist(), 0, 1, 0.5, part.prevalence)
+        shape = {"width": config.model.width, "depth": config.model.depth}
+        start = functools.partial(build, mean=mean, spread=spread, prevalence=part.prevalence, **shape)
     options = {"dice": 0.5} if config.model.loss == "bce_dice" else {}
-    held = chips.take(split.validate)
     target = np.where(held.target == IGNORE, np.nan, held.target).astype("float32")[..., None]
     found = fit(
-        lambda: build(mean=mean, spread=spread, prevalence=prevalence, width=width, depth=depth),
-        ChipSource(part, config.train),
+        start,
+        ChipSource(part, settings),
         (held.reflectance(), target),
         loss=make_loss(config.model.loss, **options),
-        config=config.train,
+        config=settings,
         folder=checkpoints,
         resume=resume,
         workers=workers,
     )
     model = found.model
-    probability = sigmoid(predict(model, held.reflectance(), batch_size=8)[..., 0])
     field = receptive_field(model)
-    card = Card(
-        bands=list(chips.bands),
-        mean=mean.tolist(),
-        spread=spread.tolist(),
-        halo=field.halo,
-        alignment=field.alignment,
-        threshold=best_threshold(probability, held.target),
-        prevalence=prevalence,
-    )
+    card = replace(card, halo=field.halo, alignment=field.alignment)
     folder.mkdir(parents=True, exist_ok=True)
     save(model, folder / "network.keras")
-    export_onnx(model, folder / "network.onnx")
+    write_graph(model, folder / "network.onnx")
     card.save(folder / "network.json")
-    shutil.rmtree(checkpoints, ignore_errors=True)
+    runner = load_runner(folder, runtime=config.model.runtime, threads=config.tiling.threads)
+    batches = np.array_split(np.arange(len(held)), -(-len(held) // BATCH))
+    probability = np.concatenate([runner(held.reflectance(some)) for some in batches])
+    replace(card, threshold=best_threshold(probability, held.target)).save(folder / "network.json")
     return found.rows
 
 

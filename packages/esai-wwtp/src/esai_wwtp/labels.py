@@ -29,7 +29,7 @@ class Labels:
     Attributes
     ----------
     polygons : GeoDataFrame
-        Outlines; ``load`` (population equivalents) where it is known.
+        Outlines; ``load`` (population equivalents) and ``level`` of treatment where they are known.
     points : GeoDataFrame
         Plants whose outline is not known.
     radius : float
@@ -158,6 +158,10 @@ def _merge(areas: Any, places: Any, radius: float) -> tuple[Any, Any]:
     if "load" in near:
         sums = near.groupby("index_right")["load"].sum(min_count=1)
         areas.loc[sums.index, "load"] = areas.loc[sums.index, "load"].fillna(sums)
+    if "level" in near:  # that of the largest plant
+        areas = areas.assign(level=areas.get("level"))
+        levels = near.sort_values("load").groupby("index_right")["level"].last()
+        areas.loc[levels.index, "level"] = areas.loc[levels.index, "level"].fillna(levels)
     return areas, places.drop(index=near.index.unique()).reset_index(drop=True)
 
 
@@ -179,4 +183,5 @@ def _points(path: Path) -> Any:
     else:
         table = read_uwwtd(path).plants
     shapes = geopandas.points_from_xy(table["longitude"], table["latitude"], crs=4326)
-    return geopandas.GeoDataFrame({"load": table["load"].to_numpy()}, geometry=shapes)
+    kept = {name: table[name].to_numpy() for name in ("load", "level") if name in table}
+    return geopandas.GeoDataFrame(kept, geometry=shapes)

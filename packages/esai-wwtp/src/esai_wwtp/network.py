@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from esai_core.errors import InputError
 from esai_core.io import atomic_path
@@ -33,6 +34,8 @@ class Card:
         Probability that is called the class, chosen on validation examples.
     prevalence : float
         Share of the class in the training pixels.
+    min_pixels : int
+        Finds with fewer pixels are dropped.
     units : str
         Always "reflectance": 1 is a white surface.
     """
@@ -44,6 +47,7 @@ class Card:
     alignment: int
     threshold: float
     prevalence: float
+    min_pixels: int = 30
     units: str = "reflectance"
     format: int = FORMAT
 
@@ -108,10 +112,13 @@ def build(*, mean: np.ndarray, spread: np.ndarray, prevalence: float, width: int
 def load_runner(folder: Path, *, runtime: str = "onnx", threads: int | None = None) -> Any:
     """Load a network for inference.
 
+    Rows and columns that are no multiple of the network's alignment are filled up below and to the right
+    with the mean of the training pixels, as pixels without data are, and cut again.
+
     Parameters
     ----------
     folder : path
-        With ``network.onnx`` and ``network.keras``.
+        With ``network.json``, and ``network.onnx`` or ``network.keras``.
     runtime : {"onnx", "keras"}
         onnxruntime is the faster one on a processor.
     threads : int, optional
@@ -122,16 +129,40 @@ def load_runner(folder: Path, *, runtime: str = "onnx", threads: int | None = No
     callable
         Reflectance ``(batch, row, column, band)`` to probabilities ``(batch, row, column)`` in float32.
     """
+    card = load_card(folder / "network.json")
     if runtime == "onnx":
         from esai_core.nn import OnnxModel
 
         session = OnnxModel(folder / "network.onnx", threads=threads)
-        return lambda x: sigmoid(session.predict(x, batch_size=len(x))[..., 0])
-    from esai_core.nn import load
-    from esai_core.training import predict
 
-    model = load(folder / "network.keras")
-    return lambda x: sigmoid(predict(model, x, batch_size=len(x))[..., 0])
+        def call(x: NDArray[np.float32]) -> NDArray[np.float32]:
+            return session.predict(x, batch_size=len(x))
+    else:
+        from esai_core.nn import load
+        from esai_core.training import predict
+
+        model = load(folder / "network.keras")
+
+        def call(x: NDArray[np.float32]) -> NDArray[np.float32]:
+            return predict(model, x, batch_size=len(x))
+
+    def run(x: NDArray[np.float32]) -> NDArray[np.float32]:
+        rows, columns = x.shape[1:3]
+        return sigmoid(call(_filled_up(x, card))[:, :rows, :columns, 0])
+
+    return run
+
+
+def _filled_up(x: NDArray[np.float32], card: Card) -> NDArray[np.float32]:
+    """Give the input in rows and columns that are multiples of the alignment."""
+    batch, rows, columns, bands = x.shape
+    height, width = (-(-length // card.alignment) * card.alignment for length in (rows, columns))
+    if (height, width) == (rows, columns):
+        return x
+    filled = np.empty((batch, height, width, bands), np.float32)
+    filled[:] = np.asarray(card.mean, np.float32)
+    filled[:, :rows, :columns] = x
+    return filled
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:

@@ -49,7 +49,6 @@ def train(config: WwtpConfig, run: RunFolder) -> None:
     with run.stage("baseline"):
         gaussian = Gaussian.fit(chips.take(split.train))
     run.path("model/maximum_likelihood.json").write_text(json.dumps(gaussian.parameters, indent=1) + "\n")
-    run.varies("model/network.onnx")  # the exporter orders and names the nodes anew each time
 
 
 def predict(config: WwtpConfig, run: RunFolder) -> None:
@@ -91,7 +90,8 @@ def read_probability(chips: Chips, run: RunFolder) -> tuple[Chips, np.ndarray]:
 
 def evaluate(config: WwtpConfig, run: RunFolder) -> None:
     """Score the network and the baselines on the chips that did not train."""
-    from esai_wwtp.scoring import pixel_scores
+    from esai_wwtp.rasters import SCALE, as_bytes
+    from esai_wwtp.scoring import pixel_scores, reliability_of
 
     card = load_card(run.find("model/network.json"))
     chips = open_chips(config)
@@ -113,8 +113,11 @@ def evaluate(config: WwtpConfig, run: RunFolder) -> None:
             by_zone[str(zone)] = {
                 name: pixel_scores(p[own], part.target[own], threshold=t) for name, (p, t) in methods.items()
             }
+    stored = as_bytes(probability)
+    counts = [np.bincount(stored[part.target == value], minlength=SCALE + 1)[: SCALE + 1] for value in (1, 0)]
     run.write_metrics(
         {
+            "reliability": reliability_of(*counts),
             "split": {
                 "by": "blocks of space",
                 "block_km": config.split.block_km,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,18 +14,21 @@ from esai_core.errors import InputError, UsageError
 from esai_core.runs import RunFolder, read_metrics
 from esai_wwtp.capacity import CapacityModel
 from esai_wwtp.catalogue import catalogue
+from esai_wwtp.chips import Chips
 from esai_wwtp.config import WwtpConfig
 from esai_wwtp.decoding import decode_once
 from esai_wwtp.fitting import Gaussian, fit_network
 from esai_wwtp.labels import Labels, read_labels
+from esai_wwtp.mining import choose_threshold, find_lookalikes, smallest_plant
 from esai_wwtp.network import Card, load_card, load_runner
 from esai_wwtp.opening import open_scene
 from esai_wwtp.plants import drop_duplicates, find_pieces, outline_labels, outline_plants
 from esai_wwtp.rasters import NO_DATA, cog_writer, said
-from esai_wwtp.sampling import sample_chips
+from esai_wwtp.sampling import chips_around, sample_chips
 from esai_wwtp.scenes import Scene
-from esai_wwtp.splitting import split_chips, write_split
+from esai_wwtp.splitting import Parts, split_chips, write_split
 from esai_wwtp.tiling import infer
+from esai_wwtp.treatment import LEVELS, TreatmentModel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,29 +83,87 @@ def train(config: WwtpConfig, run: RunFolder) -> None:
     has_others = bool(config.data.test_scenes or config.data.synthetic)
     split = split_chips(chips, config.split, test_elsewhere=has_others)
     write_split(chips, split, run.path("split.csv"))
+    folder = run.path("model/network.keras").parent
     with run.stage("fit"):
         rows = fit_network(
             chips,
             split,
             config,
-            folder=run.path("model/network.keras").parent,
+            folder=folder,
             checkpoints=run.checkpoints / "network",
             resume=run.resume,
             workers=run.workers,
         )
+    if config.train.mining_epochs:
+        rows = followed(rows, mine(scenes, labels, chips, split, config, run))
+    with run.stage("threshold"):
+        settle(scenes, labels, chips, split, config, folder)
+    shutil.rmtree(run.checkpoints / "network", ignore_errors=True)
     for row in rows:
         run.add_history(row)
     if config.capacity is not None:
         with run.stage("capacity"):
-            model = fit_capacity(scenes, labels, config)
-            model.save(run.path("model/capacity.json").parent)
+            characterise(scenes, labels, config, folder)
     gaussian = Gaussian.fit(chips.take(split.train))
     run.path("model/maximum_likelihood.json").write_text(json.dumps(gaussian.parameters, indent=1) + "\n")
-    run.varies("model/network.onnx")  # the exporter orders and names the nodes anew each time
 
 
-def fit_capacity(scenes: list[Scene], labels: Labels, config: WwtpConfig) -> CapacityModel:
-    """Fit the load on the labelled outlines of the training scenes."""
+def mine(
+    scenes: list[Scene], labels: Labels, chips: Chips, split: Parts, config: WwtpConfig, run: RunFolder
+) -> list[dict[str, float]]:
+    """Train on with chips of what the network takes for a plant in the training scenes; the history."""
+    folder = run.find("model/network.json").parent
+    card = load_card(folder / "network.json")
+    with run.stage("mining"):
+        runner = load_runner(folder, runtime=config.model.runtime, threads=config.tiling.threads)
+        finds = find_lookalikes(scenes, labels, chips, split, runner, card, config)
+        log.info("%d finds in the training scenes are no plant", sum(map(len, finds)))
+        hard = chips_around(
+            scenes,
+            labels,
+            finds,
+            side=config.train.chip,
+            per_scene=config.train.per_scene // 4,
+            seed=config.train.seed,
+            clouds=config.data.clouds,
+        )
+    if hard is None:
+        return []
+    more = np.arange(len(chips), len(chips) + len(hard), dtype=np.int64)
+    with run.stage("fit"):
+        return fit_network(
+            chips.joined(hard),
+            replace(split, train=np.concatenate([split.train, more])),
+            config,
+            folder=folder,
+            checkpoints=run.checkpoints / "network" / "again",
+            resume=run.resume,
+            workers=run.workers,
+            again=True,
+        )
+
+
+def followed(first: list[dict[str, float]], second: list[dict[str, float]]) -> list[dict[str, float]]:
+    """Put the history of the second training after that of the first, counting on."""
+    last = first[-1]
+    more = [row | {key: row[key] + last[key] for key in ("epoch", "step")} for row in second[1:]]
+    return first + more
+
+
+def settle(
+    scenes: list[Scene], labels: Labels, chips: Chips, split: Parts, config: WwtpConfig, folder: Path
+) -> None:
+    """Choose the threshold and the smallest size of plants, where the config does not give them."""
+    card = load_card(folder / "network.json")
+    card = replace(card, min_pixels=config.objects.min_pixels or smallest_plant(labels, scenes))
+    if config.objects.threshold is None:
+        runner = load_runner(folder, runtime=config.model.runtime, threads=config.tiling.threads)
+        card = replace(card, threshold=choose_threshold(scenes, labels, chips, split, runner, card, config))
+    card.save(folder / "network.json")
+
+
+def characterise(scenes: list[Scene], labels: Labels, config: WwtpConfig, folder: Path) -> None:
+    """Fit load and treatment on the labelled outlines of the training scenes, and write the models."""
     import pandas as pd
 
     if config.capacity is None:
@@ -111,13 +174,15 @@ def fit_capacity(scenes: list[Scene], labels: Labels, config: WwtpConfig) -> Cap
         tables.append(outline_labels(truth, crs=config.objects.crs, clouds=config.data.clouds))
     plants = pd.concat(tables, ignore_index=True)
     middle = plants.geometry.centroid.to_crs(4326)
-    return CapacityModel.fit(
-        plants,
-        latitude=middle.y.to_numpy(),
-        longitude=middle.x.to_numpy(),
-        block_km=config.capacity.block_km,
-        seed=config.train.seed,
-    )
+    settings: dict[str, Any] = {
+        "latitude": middle.y.to_numpy(),
+        "longitude": middle.x.to_numpy(),
+        "block_km": config.capacity.block_km,
+        "seed": config.train.seed,
+    }
+    CapacityModel.fit(plants, **settings).save(folder)
+    if plants["level"].isin(LEVELS).any():
+        TreatmentModel.fit(plants, **settings).save(folder)
 
 
 def predict(config: WwtpConfig, run: RunFolder) -> None:
@@ -140,7 +205,7 @@ def predict(config: WwtpConfig, run: RunFolder) -> None:
             pieces = find_pieces(
                 said(stored, config.objects.threshold or card.threshold),
                 close=config.objects.close_pixels,
-                min_pixels=config.objects.min_pixels,
+                min_pixels=config.objects.min_pixels or card.min_pixels,
             )
             found.append(
                 outline_plants(pieces, stored, scene, crs=config.objects.crs, clouds=config.data.clouds)
@@ -154,6 +219,8 @@ def predict(config: WwtpConfig, run: RunFolder) -> None:
     plants = drop_duplicates(pd.concat(found, ignore_index=True))
     if run.has("model/capacity.json"):
         plants = CapacityModel.load(folder).predict(plants)
+    if run.has("model/treatment.json"):
+        plants = TreatmentModel.load(folder).predict(plants)
     log.info("%d plants in %d scenes", len(plants), len(scenes))
     write_vectors(catalogue(scenes, clouds=config.data.clouds), run.path("scenes.parquet"))
     write_vectors(plants, run.path("plants.gpkg"))

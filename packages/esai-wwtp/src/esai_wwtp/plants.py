@@ -170,19 +170,18 @@ def outline_labels(truth: SceneLabels, *, crs: str, clouds: bool = True) -> Any:
     Parameters
     ----------
     truth : SceneLabels
-        Its table may have a column ``load``.
+        Its table may have columns ``load`` and ``level``.
     crs, clouds
         As in `outline_plants`.
 
     Returns
     -------
     GeoDataFrame
-        As of `outline_plants`, with ``load``; outlines that leave the scene are not in it.
+        As of `outline_plants`, with ``load`` and ``level``; outlines that leave the scene are not in it.
     """
-    pieces, loads = [], []
+    pieces, kept = [], []
     scene = truth.scene
-    table_loads = truth.table["load"] if "load" in truth.table else np.full(len(truth.outlines), np.nan)
-    for outline, load in zip(truth.outlines, table_loads, strict=True):
+    for number, outline in enumerate(truth.outlines):
         west, south, east, north = outline.bounds
         rows, columns = to_pixels(scene.transform, [west, east], [north, south])
         top, left = int(np.floor(rows.min() + 1e-6)), int(np.floor(columns.min() + 1e-6))
@@ -193,9 +192,14 @@ def outline_labels(truth: SceneLabels, *, crs: str, clouds: bool = True) -> Any:
         own = truth.only(outline, window)
         if own.any():
             pieces.append(Piece(window, own))
-            loads.append(float(load))
+            kept.append(number)
     blank = np.zeros(scene.shape, np.uint8)
-    return outline_plants(pieces, blank, scene, crs=crs, clouds=clouds).assign(load=loads)
+    table = truth.table.iloc[kept]
+    told = {
+        name: table[name].to_numpy() if name in table else np.full(len(kept), missing)
+        for name, missing in (("load", np.nan), ("level", None))
+    }
+    return outline_plants(pieces, blank, scene, crs=crs, clouds=clouds).assign(**told)
 
 
 def _mean(values: NDArray[np.float32]) -> float:

@@ -9,11 +9,13 @@ import numpy as np
 from esai_core.report import Report
 from esai_core.report.plots.style import new_figure, styled
 from esai_wwtp.proxy import Proxy
+from esai_wwtp.trust import add_loads
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from esai_core.runs import RunFolder
+    from esai_wwtp.capacity import CapacityModel
 
 __all__ = ["write_report"]
 
@@ -23,6 +25,7 @@ def write_report(
     scores: dict[str, dict[str, Any]],
     found: dict[str, int],
     population: np.ndarray | None,
+    model: CapacityModel | None,
     run: RunFolder,
 ) -> None:
     """Write ``report.html``: totals, counts, the map, and how concentrated the methane is."""
@@ -59,6 +62,8 @@ def write_report(
             f"A population proxy puts {scores['population']['overlap']:.0%} of the methane into the same "
             "cells."
         )
+    if model is not None:
+        add_loads(page, model, "the reported loads of the table, on capacity, treatment and place")
     page.section("Cleaning").keyvalues(found)
     page.write(run.path("report.html"))
 

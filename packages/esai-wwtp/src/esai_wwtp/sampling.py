@@ -14,13 +14,15 @@ from esai_wwtp.labels import Labels, SceneLabels
 from esai_wwtp.scenes import Scene, Window
 from esai_wwtp.tiling import ndwi
 
-__all__ = ["SHIFT", "sample_chips"]
+__all__ = ["SHIFT", "chips_around", "sample_chips"]
 
 log = logging.getLogger(__name__)
 
 SHIFT, STEP = 0.1, 1e-4
 """Chips are kept as 16-bit numbers of reflectance + 0.1 in steps of 1/10000 (lossless)."""
 ON_PLANTS, ON_HARD = 0.5, 0.25
+REPEATS = 6
+"""Chips around one place, each shifted."""
 
 
 def sample_chips(
@@ -54,8 +56,7 @@ def sample_chips(
     InputError
         If no plant lies in any scene, a scene is smaller than a chip, or all under cloud.
     """
-    names, pixels, targets, centres, crs, transforms = [], [], [], [], [], []
-    found = 0
+    corners, found = [], 0
     for number, scene in enumerate(scenes):
         if min(scene.shape) < side:
             raise InputError(
@@ -65,28 +66,79 @@ def sample_chips(
             )
         random = np.random.default_rng([seed, number])
         truth = labels.on(scene)
-        corners = _corners(scene, truth, side, per_scene, random, clouds)
+        corners.append(_corners(scene, truth, side, per_scene, random, clouds))
         found += len(truth.centres())
-        for place, (top, left) in enumerate(corners):
-            window = Window(top, top + side, left, left + side)
-            values = scene.read(window, clouds=clouds)
-            target = truth.read(window)
-            seen = np.isfinite(values).all(-1)
-            target[~seen] = IGNORE
-            stored = np.rint((np.nan_to_num(values) + SHIFT) / STEP)
-            pixels.append(np.clip(stored, 0, 65535).astype(np.uint16))
-            targets.append(target)
-            names.append(f"{scene.name}_{place}")
-            corner = shifted(scene.transform, top, left)
-            transforms.append(tuple(corner)[:6])
-            centres.append(to_places(corner, side / 2, side / 2))
-            crs.append(scene.crs.to_string())
     if not found:
         raise InputError(
             "no plant of the labels lies in a scene",
             where="data.labels",
             remedy="check that labels and scenes are of the same place",
         )
+    return _cut(scenes, labels, corners, side=side, clouds=clouds, mark="")
+
+
+def chips_around(
+    scenes: list[Scene],
+    labels: Labels,
+    finds: list[NDArray[np.float64]],
+    *,
+    side: int,
+    per_scene: int,
+    seed: int,
+    clouds: bool = True,
+) -> Chips | None:
+    """Draw chips around places, each in turn and at most `REPEATS` times; None where there is no place.
+
+    Parameters
+    ----------
+    scenes, labels, side, clouds
+        As in `sample_chips`.
+    finds : list of array (find, 2)
+        Of each scene, rows and columns.
+    per_scene : int
+        Chips of a scene, at most.
+    seed : int
+    """
+    corners = []
+    for number, (scene, places) in enumerate(zip(scenes, finds, strict=True)):
+        random = np.random.default_rng([seed, number, 1])
+        count = min(per_scene, REPEATS * len(places))
+        chosen = places[np.arange(count) % max(len(places), 1)]
+        jitter = random.uniform(-0.4 * side, 0.4 * side, chosen.shape)
+        corners.append(
+            [_clip(place + off, side, scene.shape) for place, off in zip(chosen, jitter, strict=True)]
+        )
+    if not any(corners):
+        return None
+    return _cut(scenes, labels, corners, side=side, clouds=clouds, mark="hard")
+
+
+def _cut(
+    scenes: list[Scene],
+    labels: Labels,
+    corners: list[list[tuple[int, int]]],
+    *,
+    side: int,
+    clouds: bool,
+    mark: str,
+) -> Chips:
+    """Cut chips out of scenes at their upper left corners."""
+    names, pixels, targets, centres, crs, transforms = [], [], [], [], [], []
+    for scene, places in zip(scenes, corners, strict=True):
+        truth = labels.on(scene)
+        for number, (top, left) in enumerate(places):
+            window = Window(top, top + side, left, left + side)
+            values = scene.read(window, clouds=clouds)
+            target = truth.read(window)
+            target[~np.isfinite(values).all(-1)] = IGNORE
+            stored = np.rint((np.nan_to_num(values) + SHIFT) / STEP)
+            pixels.append(np.clip(stored, 0, 65535).astype(np.uint16))
+            targets.append(target)
+            names.append(f"{scene.name}_{mark}{number}")
+            corner = shifted(scene.transform, top, left)
+            transforms.append(tuple(corner)[:6])
+            centres.append(to_places(corner, side / 2, side / 2))
+            crs.append(scene.crs.to_string())
     longitude, latitude = _degrees(np.array(centres), crs)
     return Chips(
         names=names,

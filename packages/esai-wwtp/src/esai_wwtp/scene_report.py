@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,11 +10,14 @@ import numpy as np
 from esai_core.report import Report
 from esai_core.report.plots import loss_curve
 from esai_core.report.plots.style import new_figure, styled
+from esai_wwtp.capacity import CapacityModel
 from esai_wwtp.chip_report import true_colour
 from esai_wwtp.config import WwtpConfig
 from esai_wwtp.geo import to_pixels
 from esai_wwtp.labels import Labels
 from esai_wwtp.scenes import Scene, Window
+from esai_wwtp.treatment import TreatmentModel
+from esai_wwtp.trust import add_bands, add_loads, add_reliability, pieces_to_explain
 from esai_wwtp.vectors import read_vectors
 
 if TYPE_CHECKING:
@@ -24,12 +28,14 @@ if TYPE_CHECKING:
 __all__ = ["write_report"]
 
 HALF = 48
+EXPLAINED, EXPLAINED_SIDE = 16, 128
+"""Pieces on which it is asked what drives the network, and their side in pixels."""
 
 
 def write_report(
     scenes: list[Scene], labels: Labels | None, metrics: dict[str, Any], config: WwtpConfig, run: RunFolder
 ) -> None:
-    """Write ``report.html``: scores, scenes with outlines, plants, training."""
+    """Write ``report.html``: scores, scenes with outlines, plants, how sure it all is, what drives it."""
     plants = read_vectors(run.find("plants.gpkg"))
     page = Report("Wastewater plants", f"{len(plants)} plants in {len(scenes)} scenes", run=run)
     scores = metrics["scores"]["unet"]
@@ -66,6 +72,14 @@ def write_report(
     if len(plants):
         shown = plants.drop(columns=plants.geometry.name).sort_values("area_m2", ascending=False).head(20)
         page.section("Plants").table(shown, caption="The largest; all are in plants.gpkg and plants.parquet.")
+    folder = run.find("model/network.json").parent
+    if labels is not None:
+        add_reliability(page, metrics["reliability"])
+        _explain(page, scenes, labels, config, folder)
+    if run.has("model/capacity.json"):
+        add_loads(page, CapacityModel.load(folder), "labelled loads, on what the outlines show")
+    if run.has("model/treatment.json"):
+        page.section("Treatment").keyvalues(TreatmentModel.load(folder).scores)
     if run.has("history.csv"):
         page.section("Training").figure(
             loss_curve(run.find("history.csv")),
@@ -73,6 +87,22 @@ def write_report(
             alt="Loss by epoch",
         )
     page.write(run.path("report.html"))
+
+
+def _explain(page: Report, scenes: list[Scene], labels: Labels, config: WwtpConfig, folder: Path) -> None:
+    """Add what drives the network, on pieces of the scenes: half of them on plants."""
+    side, each = min(config.train.chip, EXPLAINED_SIDE), max(2, EXPLAINED // len(scenes))
+    values, targets = [], []
+    for number, scene in enumerate(scenes[:EXPLAINED]):
+        truth = labels.on(scene)
+        for top, left in pieces_to_explain(scene.shape, truth.centres(), side=side, count=each, seed=number):
+            window = Window(top, min(top + side, scene.shape[0]), left, min(left + side, scene.shape[1]))
+            piece = scene.read(window, clouds=config.data.clouds)
+            if window.shape == (side, side) and np.isfinite(piece).all():
+                values.append(piece)
+                targets.append(truth.read(window))
+    if values and any((one == 1).any() for one in targets):
+        add_bands(page, np.stack(values), np.stack(targets), folder)
 
 
 def _text(value: float | None) -> str:
@@ -84,7 +114,7 @@ def _scores(page: Report, metrics: dict[str, Any]) -> None:
         metrics["scores"],
         highlight="unet",
         caption=f"Prevalence {metrics['split']['prevalence']:.1e}; threshold {metrics['threshold']:.2f}, "
-        "chosen on validation chips. Objects are matched at an IoU of 0.3 (object_f1), of 0.1, and by "
+        "chosen on validation blocks. Objects are matched at an IoU of 0.3 (object_f1), of 0.1, and by "
         "their middles at 200 m at most; false alarms are objects without an IoU of 0.1.",
     )
     rows = [{"size": size, **table["unet"]} for size, table in metrics["by_size"].items()]

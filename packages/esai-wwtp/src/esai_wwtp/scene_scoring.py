@@ -20,6 +20,7 @@ from esai_wwtp.network import load_card
 from esai_wwtp.plants import find_pieces, mask_of
 from esai_wwtp.rasters import SCALE, as_bytes, as_probability, said
 from esai_wwtp.scenes import Scene
+from esai_wwtp.scoring import reliability_of
 
 if TYPE_CHECKING:
     from esai_core.runs import RunFolder
@@ -222,7 +223,7 @@ def score_scenes(
             pieces = find_pieces(
                 said(as_bytes(field_), limits[name]),
                 close=config.objects.close_pixels,
-                min_pixels=config.objects.min_pixels,
+                min_pixels=config.objects.min_pixels or card.min_pixels,
             )
             found = mask_of(pieces, scene.shape)
             tallies[name].add(field_, found, target, loads, pixel_m=abs(scene.transform.a))
@@ -251,5 +252,6 @@ def score_scenes(
             }
             for size in SIZES
         },
+        "reliability": reliability_of(tallies["unet"].hits, tallies["unet"].others),
         "curve": {"recall": curve[0][kept][::5].round(4), "precision": curve[1][kept][::5].round(4)},
     }

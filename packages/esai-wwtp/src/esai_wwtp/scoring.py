@@ -9,8 +9,11 @@ from numpy.typing import NDArray
 
 from esai_core import verify
 from esai_wwtp.chips import IGNORE
+from esai_wwtp.rasters import SCALE
 
-__all__ = ["pixel_scores", "precision_recall"]
+__all__ = ["pixel_scores", "precision_recall", "reliability_of"]
+
+BINS = 10
 
 
 def pixel_scores(probability: NDArray, target: NDArray[np.uint8], *, threshold: float) -> dict[str, Any]:
@@ -58,3 +61,36 @@ def precision_recall(probability: NDArray, target: NDArray[np.uint8]) -> tuple[N
     with np.errstate(invalid="ignore", divide="ignore"):
         precision = np.where(said > 0, hits / said, np.nan)
     return thresholds, precision, hits / max(int(y.sum()), 1)
+
+
+def reliability_of(hits: NDArray[np.int64], others: NDArray[np.int64]) -> dict[str, Any]:
+    """Count how often pixels were of the class where a probability was given.
+
+    Parameters
+    ----------
+    hits, others : array (SCALE + 1,)
+        Pixels of the class, and all others, by stored probability.
+
+    Returns
+    -------
+    dict
+        By bin of probability ``forecast``, ``observed`` (None without pixels) and ``count``; ``brier``, that
+        of the ``prevalence`` alone, and ``calibration_error``, the mean distance of the two.
+    """
+    levels = np.arange(SCALE + 1) / SCALE
+    which = np.minimum((levels * BINS).astype(int), BINS - 1)
+    count = np.bincount(which, hits + others, BINS)
+    with np.errstate(invalid="ignore"):
+        forecast = np.bincount(which, (hits + others) * levels, BINS) / count
+        observed = np.bincount(which, hits, BINS) / count
+    total = max(float(count.sum()), 1.0)
+    rate = float(hits.sum()) / total
+    return {
+        "forecast": [None if np.isnan(one) else float(one) for one in forecast],
+        "observed": [None if np.isnan(one) else float(one) for one in observed],
+        "count": count.astype(int).tolist(),
+        "brier": float((hits * (1.0 - levels) ** 2 + others * levels**2).sum()) / total,
+        "brier_prevalence": rate * (1.0 - rate),
+        "prevalence": rate,
+        "calibration_error": float(np.nansum(np.abs(forecast - observed) * count)) / total,
+    }

@@ -95,6 +95,7 @@ def infer(
     size: int,
     clouds: bool = True,
     skip_sea: bool = False,
+    wanted: Callable[[Window], bool] | None = None,
 ) -> Iterator[tuple[Window, NDArray[np.float32] | None]]:
     """Apply a network to a scene, window by window.
 
@@ -112,6 +113,8 @@ def infer(
         Mask by the scene classification.
     skip_sea : bool
         Skip windows that are water throughout; the probability there is 0.
+    wanted : callable, optional
+        Tells of a core whether it is wanted; others are not read.
 
     Yields
     ------
@@ -132,6 +135,8 @@ def infer(
             remedy=f"set data.bands = {card.bands}",
         )
     cut = tiles(scene.shape, size=size, halo=card.halo, alignment=card.alignment)
+    if wanted is not None:
+        cut = [tile for tile in cut if wanted(tile.core)]
     mean = np.asarray(card.mean, dtype=np.float32)
     for tile in track(cut, len(cut), scene.name):
         values = scene.read(tile.outer, clouds=clouds)

@@ -73,6 +73,8 @@ def test_iberia_is_exact(tmp_path: Path) -> None:
     assert portugal["ch4_kt"] == pytest.approx(4.76, rel=5e-3)
     assert spain["assigned"] + spain["off_grid"] + spain["no_emission"] == 2599
     assert portugal["assigned"] + portugal["off_grid"] + portugal["no_emission"] == 502
+    assert metrics["cleaning"]["load_estimated"] > 0
+    assert 0.85 <= metrics["scores"]["loads"]["coverage"] <= 0.95  # of held-out blocks of real plants
     with xr.open_dataset(out / "proxy.nc", engine="netcdf4") as proxy:
         assert proxy["weight"].dims == ("country", "latitude", "longitude")
         assert proxy["weight"].dtype == np.float64

@@ -21,8 +21,9 @@ BANDS = ("B02", "B03", "B04", "B08")
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network with random weights everywhere, also where training starts at zero."""
-    from esai_core.nn import export_onnx, receptive_field
+    from esai_core.nn import receptive_field, save
     from esai_core.training import TrainConfig, scope
+    from esai_wwtp.graph import write_graph
     from esai_wwtp.network import build
 
     with scope(TrainConfig()):  # seeded
@@ -36,7 +37,9 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
         elif "moving_variance" in weight.path:
             weight.assign(np.exp(random.normal(-3, 0.3, weight.shape)))
     folder = tmp_path_factory.mktemp("network")
-    export_onnx(model, folder / "network.onnx")
+    write_graph(model, folder / "network.onnx")
+    write_graph(model, folder / "again.onnx")
+    save(model, folder / "network.keras")
     field = receptive_field(model)
     card = Card(list(BANDS), [0.1] * 4, [0.05] * 4, field.halo, field.alignment, 0.5, 0.3)
     card.save(folder / "network.json")
@@ -67,6 +70,23 @@ def test_windows_equal_the_whole_real_scene_to_the_bit(network: Path, shape: tup
     for size in (128, 200, 331):
         np.testing.assert_array_equal(assemble(scene, network, size), whole)
     assert not np.array_equal(assemble(scene, network, 128, halo=16), whole)  # the margin is needed
+
+
+def test_the_graph_is_that_of_keras_and_keeps_the_order_of_the_data(network: Path, tmp_path: Path) -> None:
+    import onnx
+    import onnxruntime
+
+    x = np.random.default_rng(3).uniform(0, 0.3, (2, 45, 61, 4)).astype(np.float32)
+    ours, keras = load_runner(network)(x), load_runner(network, runtime="keras")(x)
+    assert ours.shape == (2, 45, 61)
+    np.testing.assert_allclose(ours, keras, atol=2e-5)
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath, options.log_severity_level = str(tmp_path / "fast.onnx"), 3
+    onnxruntime.InferenceSession(str(network / "network.onnx"), options, providers=["CPUExecutionProvider"])
+    kinds = [node.op_type for node in onnx.load(tmp_path / "fast.onnx").graph.node]
+    assert kinds.count("ReorderInput") + kinds.count("ReorderOutput") <= 2  # in and out, not at every level
+    assert "BatchNormalization" not in kinds
+    assert (network / "network.onnx").read_bytes() == (network / "again.onnx").read_bytes()
 
 
 def test_cores_cover_every_pixel_once_and_windows_are_aligned() -> None:

@@ -140,7 +140,10 @@ def _started(kind: str, count: int) -> Any:
             where="--cluster slurm",
             remedy="set them, and queue and account, under jobqueue.slurm in ~/.config/dask/jobqueue.yaml",
         )
+    # No dashboard, as above: its port may be taken on a login node.
+    options = {"dashboard": False, "dashboard_address": None}
+    options |= dask.config.get("jobqueue.slurm.scheduler-options", None) or {}
     with dask.config.set({"distributed.nanny.pre-spawn-environ": environment}):
-        cluster = jobs.SLURMCluster()
+        cluster = jobs.SLURMCluster(scheduler_options=options)
     cluster.scale(jobs=count)
     return cluster

@@ -123,6 +123,38 @@ def test_slurm_without_its_settings_says_which() -> None:
         pass
 
 
+SBATCH = """#!/bin/bash
+# A queue of one machine that starts every job at once.
+cp "$1" {folder}/job.sh
+bash "$1" >{folder}/job.log 2>&1 &
+echo $! >{folder}/job.pid
+echo "Submitted batch job $!"
+"""
+
+
+def test_slurm_jobs_do_the_work_and_are_cancelled(tmp_path: Path, monkeypatch) -> None:
+    """Dask-jobqueue with stand-ins for sbatch and scancel: a job's own process computes, and then ends."""
+    for name, text in (
+        ("sbatch", SBATCH.format(folder=tmp_path)),
+        ("scancel", f'#!/bin/bash\necho "$@" >{tmp_path}/cancelled\npkill -TERM -P "$1"\n'),
+    ):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    asked = {"cores": 1, "processes": 1, "memory": "1GB", "queue": "gp_resa", "account": "bsc00"}
+    asked |= {"walltime": "00:05:00", "interface": "lo", "local-directory": str(tmp_path)}
+    forecast, truth = (x.chunk({"latitude": 3}) for x in series())
+    with dask.config.set({f"jobqueue.slurm.{key}": value for key, value in asked.items()}):
+        with cluster.connect("slurm:1") as client:
+            (place,) = client.run(os.getppid).values()
+            got = verify.crps_fair(forecast, truth, dim="start").compute()
+        script = (tmp_path / "job.sh").read_text()
+    assert place != os.getpid()
+    assert {"#SBATCH -p gp_resa", "#SBATCH -A bsc00", "#SBATCH -t 00:05:00"} <= set(script.splitlines())
+    xr.testing.assert_allclose(got, verify.crps_fair(*series(), dim="start"))
+    assert (tmp_path / "cancelled").read_text() == (tmp_path / "job.pid").read_text()
+
+
 @pytest.mark.parametrize("text", ["local", "local:0", "locl:2", "slurm:0", "host:8786", ""])
 def test_what_names_no_cluster_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="names no cluster"):

@@ -1,4 +1,4 @@
-"""The same networks and losses on Keras's JAX backend: TensorFlow's numbers, and plain ``fit``."""
+"""The same networks and losses on JAX: TensorFlow's numbers, and plain ``fit``, on two devices too."""
 
 from __future__ import annotations
 
@@ -49,11 +49,15 @@ for name in nn.LOSSES:
     loss = nn.make_loss(name, scales=2) if name == "ms_dssim" else nn.make_loss(name)
     results[f"loss_{name}"], pull = jax.vjp(jax.jit(lambda p: loss(target, p)), given)
     results[f"slope_{name}"] = pull(np.ones(len(y), "f4"))[0]
-model = nn.build("convnet", fields=(5, 6, 1), width=4, depth=1)
-model.compile(optimizer=keras.optimizers.Adam(0.01), loss=nn.make_loss("mse"))
 inputs = {"fields": x[:, :5, :6], "baseline": np.zeros((4, 5, 6, 1), "f4")}
-history = model.fit(inputs, y[:, :5, :6] + x[:, :5, :6], epochs=4, batch_size=2, verbose=0)
-results["history"] = history.history["loss"]
+for name, distribution in (("one", None), ("parallel", keras.distribution.DataParallel())):
+    keras.distribution.set_distribution(distribution)
+    keras.utils.set_random_seed(1)
+    model = nn.build("convnet", fields=(5, 6, 1), width=4, depth=1)
+    model.compile(optimizer=keras.optimizers.Adam(0.01), loss=nn.make_loss("mse"))
+    history = model.fit(inputs, y[:, :5, :6] + x[:, :5, :6], epochs=4, batch_size=2, shuffle=False, verbose=0)
+    results[name] = history.history["loss"]
+assert {len(v.value.sharding.device_set) for v in model.trainable_variables} == {2}
 np.savez(f"{folder}/jax.npz", **results)
 """
 
@@ -90,7 +94,8 @@ def test_jax_gives_the_numbers_of_tensorflow_and_trains(tmp_path):
         expected[f"slope_{name}"] = tape.gradient(total, given).numpy()
 
     quick = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-    environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "XLA_FLAGS": quick}
+    flags = f"--xla_force_host_platform_device_count=2 {quick}"
+    environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", SCRIPT, str(tmp_path), *OPTIONS],
         env=environment,
@@ -104,4 +109,5 @@ def test_jax_gives_the_numbers_of_tensorflow_and_trains(tmp_path):
         got = dict(file)
     for name, values in expected.items():
         np.testing.assert_allclose(got[name], values, rtol=2e-4, atol=2e-5, err_msg=name)
-    assert got["history"][-1] < got["history"][0]
+    assert got["one"][-1] < got["one"][0]
+    np.testing.assert_allclose(got["parallel"], got["one"], rtol=1e-5)

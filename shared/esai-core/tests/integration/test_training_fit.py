@@ -91,6 +91,20 @@ def test_parts_of_a_batch_give_the_same_steps(tmp_path):
     np.testing.assert_allclose(runs[0][1], runs[1][1], rtol=1e-5)
 
 
+def test_parts_hold_a_share_of_the_batch_and_the_rate_follows_the_schedule(tmp_path):
+    rows = set()
+
+    def loss(target, output):
+        rows.add(int(output.shape[0]))
+        return MSE(target, output)
+
+    config = TrainConfig(epochs=3, batch_size=8, accumulate_steps=4, schedule="cosine", learning_rate=0.1)
+    history = fit(linear(), (LX, LY), loss=loss, config=config, folder=tmp_path)
+    assert rows == {2}
+    cosine = 0.05 * (1 + np.cos(np.pi * np.arange(4) / 3))
+    np.testing.assert_allclose(history.column("lr"), cosine, atol=1e-6)
+
+
 def test_clipping_bounds_the_step(tmp_path):
     model = linear()
     start = Arrays((LX, 1e6 * LY))

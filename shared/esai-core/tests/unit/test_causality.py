@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from esai_core.causality import Links, kernel_independence, partial_correlation, pcmci
+from esai_core.causality import Links, kernel_independence, partial_correlation, pcmci, surrogate_rate
 from esai_core.errors import InputError, UsageError
 
 NAMES = list("abcd")
@@ -64,6 +64,17 @@ def test_a_chain_is_found_and_false_links_keep_their_level():
     assert 0.02 < np.mean([one["false_positive_rate"] for one in plain]) < 0.08
     crossed = np.corrcoef(chain(0)["a"][:-3], chain(0)["c"][3:])[0, 1]
     assert abs(crossed) > 0.1  # what plain correlation would have called a link
+
+
+def test_a_target_in_another_order_has_no_causes():
+    data = chain(3, strength=0.8)
+    years = np.arange(len(data)) // 12
+    false = surrogate_rate(data, target="b", blocks=years, longest=2, count=20)
+    assert false["false_positive_rate"] < 0.1  # 20 x 6 links
+    assert pcmci(data, longest=2).found(target="b")[0] in {("a", 1, "b"), ("b", 1, "b")}
+    # Rows that stay in their place keep their causes: it is the order that takes them away.
+    kept = surrogate_rate(data, target="b", blocks=np.repeat([0, 1], [len(data) - 1, 1]), longest=2, count=4)
+    assert kept["runs_with_links"] > 0.4
 
 
 def test_targets_and_rows():

@@ -163,6 +163,7 @@ def test_shapley_values_of_boosted_trees_sum_to_the_prediction_and_are_those_of_
     margin = model.predict(x[:50])
     np.testing.assert_allclose(np.ptp(margin - found.sum(1)), 0, atol=1e-4)
     np.testing.assert_allclose(found, shap.TreeExplainer(model).shap_values(x[:50]), atol=1e-4)
+    np.testing.assert_array_equal(shap_values(model.get_booster(), x[:50]), found)
     classes = xgboost.XGBClassifier(n_estimators=5, max_depth=2, n_jobs=1).fit(x, np.digitize(y, [-1, 1]))
     assert shap_values(classes, x[:7]).shape == (7, 5, 3)
     with pytest.raises(UsageError, match="permutation_importance"):

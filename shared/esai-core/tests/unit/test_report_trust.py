@@ -3,9 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from esai_core.causality import Causes, Links
 from esai_core.errors import UsageError
-from esai_core.explain import Attribution, randomisation_check
-from esai_core.report import Report, add_drivers, add_intervals
+from esai_core.explain import Attribution, Drivers, randomisation_check
+from esai_core.report import Report, add_causes, add_drivers, add_intervals
 from esai_core.uncertainty import interval_scores
 
 
@@ -43,3 +44,28 @@ def test_intervals_off_their_claim_are_named():
     assert "Farther than" not in add_intervals(Report("A"), {"all": good}).html()
     with pytest.raises(UsageError, match="no intervals"):
         add_intervals(Report("A"), {})
+
+
+def test_drivers_are_kept_for_the_report(attribution, tmp_path):
+    check = randomisation_check(attribution.values, [attribution.values[::-1]])
+    Drivers((attribution,), check, "of a model").save(tmp_path / "drivers.json")
+    told = Drivers.load(tmp_path / "drivers.json")
+    assert str(told.check) == str(check)
+    assert told.attributions[0].ranking() == attribution.ranking()
+    assert told.text == "of a model"
+
+
+def test_causes_are_told_with_their_false_rate(tmp_path):
+    p = np.ones((2, 2, 3))
+    p[0, 1, 1], p[1, 1, 0] = 1e-6, 1e-4
+    links = Links(("nino", "fires"), 1 - p, p, p)
+    false = {"false_positive_rate": 0.05, "runs_with_links": 0.0, "count": 20.0}
+    Causes("fires", links, false).save(tmp_path / "causes.json")
+    page = add_causes(Report("A"), Causes.load(tmp_path / "causes.json")).html()
+    assert "Lagged causes" in page
+    assert ">nino</td>" in page
+    assert "5.0 % have p" in page
+    assert "Its own past matters at lag 1" in page
+    page = add_causes(Report("A"), Causes("nino", links, false | {"false_positive_rate": 0.2})).html()
+    assert "No link from another series" in page
+    assert "warning" in page

@@ -17,10 +17,12 @@ from esai_core.uncertainty import (
     AdaptiveConformal,
     ConformalQuantiles,
     CrossConformal,
+    Interval,
     SplitConformal,
     conformal_quantile,
     ensemble_interval,
     interval_scores,
+    with_interval,
 )
 
 EXACT = {"rtol": 1e-10, "atol": 1e-10}
@@ -338,3 +340,17 @@ def test_time_blocks_count_from_the_earliest():
     assert uncertainty.time_blocks(times, days=10).tolist() == [1, 0, 0, 3]
     with pytest.raises(UsageError, match="list of dates"):
         uncertainty.time_blocks([1, 2], days=10)
+
+
+def test_a_product_carries_its_interval():
+    main = xr.DataArray(np.zeros((2, 3), np.float32), dims=("time", "cell"), attrs={"units": "K"})
+    ds = xr.Dataset({"t2m": main.assign_attrs(long_name="2 metre temperature")})
+    made = with_interval(ds, "t2m", Interval(main - 1.0, main.values + 2.0), coverage=0.8, comment="split")
+    assert made["t2m"].attrs["ancillary_variables"] == "t2m_lower t2m_upper"
+    assert made["t2m_lower"].attrs["units"] == "K"
+    assert made["t2m_upper"].attrs["long_name"].startswith("upper end of the 80 % prediction interval of 2 m")
+    assert float(made["t2m_upper"].min()) == 2.0
+    assert made["t2m_upper"].dtype == np.float32
+    assert "ancillary_variables" not in ds["t2m"].attrs
+    with pytest.raises(UsageError, match="no variable 'tp'"):
+        with_interval(ds, "tp", Interval(main, main))

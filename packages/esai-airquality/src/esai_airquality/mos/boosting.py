@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from esai_airquality.mos.config import MosSection
 
-__all__ = ["Trees", "fit_trees"]
+__all__ = ["Trees", "fit_trees", "load_trees"]
 
 OBJECTIVES = {
     "mean": "reg:squarederror",
@@ -55,13 +55,14 @@ class Trees:
             there = np.isfinite(part[..., 3])
             if not saved or not there.any():
                 continue
-            values = _load(saved, self.threads).inplace_predict(part[there])
+            values = load_trees(saved, self.threads).inplace_predict(part[there])
             target = out[where]
             target[there] = values if self.kind == "event" else np.maximum(values, 0)
         return out
 
 
-def _load(saved: bytes, threads: int) -> Any:
+def load_trees(saved: bytes, threads: int) -> Any:
+    """Read trees that were saved; one ensemble of a `Trees`."""
     import xgboost
 
     model = xgboost.Booster()

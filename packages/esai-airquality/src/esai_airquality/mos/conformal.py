@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from esai_core.uncertainty import conformal_quantile
+
 __all__ = ["CASES", "widened"]
 
 Array = NDArray[np.float64]
@@ -76,9 +78,9 @@ def widened(
 
 
 def _ranked(values: Array, level: float) -> Array:
-    """Give the ceil((n + 1) level)-th smallest value of each column; NaN of fewer than `CASES`."""
-    ordered = np.sort(values, axis=0)  # NaN last
-    count = np.isfinite(ordered).sum(axis=0)
-    rank = np.minimum(np.ceil((count + 1) * level).astype(np.int64), count) - 1
-    found = ordered[np.maximum(rank, 0), np.arange(values.shape[1])]
-    return np.where(count >= CASES, found, np.nan)
+    """Give the conformal quantile of each column; NaN of those with too few cases."""
+    enough = np.isfinite(values).sum(axis=0) >= max(CASES, level / (1.0 - level))
+    found = np.full(values.shape[1], np.nan)
+    if enough.any():
+        found[enough] = conformal_quantile(values[:, enough], coverage=level)
+    return found

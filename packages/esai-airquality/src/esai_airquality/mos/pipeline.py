@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from esai_airquality.mos.causes import find_causes
 from esai_airquality.mos.config import MosConfig
+from esai_airquality.mos.drivers import explain_delivered, explain_trees
 from esai_airquality.mos.engine import advance
 from esai_airquality.mos.panel import read_panel
 from esai_airquality.mos.scoring import (
@@ -19,11 +21,12 @@ from esai_airquality.mos.scoring import (
     skill_intervals,
     verify_run,
 )
-from esai_airquality.mos.state import State, extend, known_days, start, value_methods
+from esai_airquality.mos.state import KINDS, State, extend, known_days, start, value_methods
 from esai_airquality.mos.store import load_state, save_state
 from esai_core.errors import InputError
 from esai_core.io import write_netcdf
 from esai_core.runs import RunFolder
+from esai_core.uncertainty import Interval, with_interval
 
 __all__ = ["evaluate", "predict", "report", "train"]
 
@@ -89,15 +92,6 @@ def _forecast(state: State, config: MosConfig, delivered: str) -> xr.Dataset:
         config.data.species: (dims, stack(made), {**attrs, "long_name": f"corrected by {delivered}"}),
         f"{config.data.species}_raw": (dims, stack(panel.forecasts), {**attrs, "long_name": "as it was"}),
     }
-    if config.mos.interval:
-        text = f"bound of the interval that shall hold {config.mos.interval:.0%}"
-        for side in ("lower", "upper"):
-            bound = stack(state.predictions[side])
-            variables[f"{config.data.species}_{side}"] = (
-                dims,
-                bound,
-                {**attrs, "long_name": f"{side} {text}"},
-            )
     if "gbm_alert" in config.mos.methods:
         text = f"of more than {config.mos.event} {panel.units}"
         chance = stack(state.predictions["chance"])
@@ -117,7 +111,16 @@ def _forecast(state: State, config: MosConfig, delivered: str) -> xr.Dataset:
         if name in panel.static:
             units = {"latitude": "degrees_north", "longitude": "degrees_east"}[name]
             coords[name] = ("station", panel.static[name].to_numpy(np.float64), {"units": units})
-    return xr.Dataset(variables, coords)
+    made_ds = xr.Dataset(variables, coords)
+    if not config.mos.interval:
+        return made_ds
+    return with_interval(
+        made_ds,
+        config.data.species,
+        Interval(*(stack(state.predictions[side]) for side in ("lower", "upper"))),
+        coverage=config.mos.interval,
+        comment=f"as wide as would have held the observations of the last {config.mos.interval_days} days",
+    )
 
 
 def evaluate(config: MosConfig, run: RunFolder) -> None:
@@ -148,6 +151,21 @@ def evaluate(config: MosConfig, run: RunFolder) -> None:
                 "dropped_stations": list(state.panel.dropped),
             }
         )
+    with run.stage("explain"):
+        _explain(state, config, delivered, run)
+
+
+def _explain(state: State, config: MosConfig, delivered: str, run: RunFolder) -> None:
+    """Tell what drives the delivered method, the trees, and the error of the raw forecast."""
+    found = {"drivers": explain_delivered(state, config, delivered, seed=run.seed)}
+    if delivered not in KINDS:
+        found["drivers_trees"] = explain_trees(state, config, seed=run.seed)
+    for name, told in found.items():
+        if told is not None:
+            told.save(run.path(f"model/{name}.json"))
+    causes = find_causes(state.panel, config.mos.leads[0], seed=run.seed)
+    if causes is not None:
+        causes.save(run.path("model/causes.json"))
 
 
 def _weights(state: State, config: MosConfig) -> dict[int, dict[str, float]]:

@@ -10,7 +10,9 @@ from esai_airquality.diagrams import performance_diagram, station_map, taylor_di
 from esai_airquality.mos.config import MosConfig
 from esai_airquality.mos.scoring import common_sample
 from esai_airquality.mos.state import State
-from esai_core.report import Report, key_message, plots
+from esai_core.causality import Causes
+from esai_core.explain import Drivers
+from esai_core.report import Report, add_causes, add_drivers, add_intervals, key_message, plots
 from esai_core.runs import RunFolder
 from esai_core.runs.metrics import read_metrics
 
@@ -68,6 +70,7 @@ def write_report(config: MosConfig, run: RunFolder, state: State) -> None:
     if "gbm_alert" in config.mos.methods:
         _alerts(report, state, config, metrics)
     _bounds(report, metrics, units)
+    _reasons(report, run, delivered)
     _stations(report, state, config, delivered, units)
     report.section(
         "How it was made",
@@ -223,15 +226,43 @@ def _alerts(report: Report, state: State, config: MosConfig, metrics: dict[str, 
 
 
 def _bounds(report: Report, metrics: dict[str, Any], units: str) -> None:
-    rows = [{"lead": lead, **row} for lead, row in metrics["interval"].items()]
+    rows = metrics["interval"]
     if not rows:
         return
-    report.section("Intervals")
-    report.table(
-        rows,
-        caption="coverage: part of the observations that the intervals held, which should be the level; "
-        f"raw_coverage: before the widening by what was missed lately; width and interval_score in {units}.",
+    add_intervals(
+        report,
+        {f"lead {lead}": row for lead, row in rows.items()},
+        coverage=next(iter(rows.values()))["level"],
+        units=units,
+        text="Each was issued with a width from what was missed until then (conformal, on a moving window): "
+        "every day is judged by what was known before it. Blocks are weeks.",
     )
+    few = ("raw_coverage", "least_coverage_of_a_station")
+    report.table(
+        [{"lead": lead, **{name: row[name] for name in few}} for lead, row in rows.items()],
+        caption="raw_coverage: before the widening by what was missed lately.",
+    )
+
+
+def _reasons(report: Report, run: RunFolder, delivered: str) -> None:
+    for name, title in (
+        ("drivers", "What drives this"),
+        ("drivers_trees", "What drives the boosted trees"),
+    ):
+        if run.has(f"model/{name}.json"):
+            told = Drivers.load(run.find(f"model/{name}.json"))
+            add_drivers(report, told.attributions, check=told.check, text=told.text, title=title)
+        elif name == "drivers":
+            report.section(title, f"Too little was observed since the last refresh to explain {delivered}.")
+    if run.has("model/causes.json"):
+        add_causes(
+            report,
+            Causes.load(run.find("model/causes.json")),
+            text="Steps are days, means of all stations without trend and annual cycle. An error that its "
+            "own past causes is what the corrections live on.",
+        )
+    else:
+        report.section("Lagged causes", "Not looked for: that needs 60 days without many gaps.")
 
 
 def _stations(report: Report, state: State, config: MosConfig, delivered: str, units: str) -> None:

@@ -13,6 +13,7 @@ from esai_airquality.mos.daily import d1max, d8max
 from esai_airquality.mos.state import STEADY, State
 from esai_airquality.units import factor
 from esai_core import verify
+from esai_core.uncertainty import interval_scores
 
 __all__ = [
     "chosen_on_the_past",
@@ -188,10 +189,13 @@ def score_choices(state: State, config: MosConfig, choices: list[dict]) -> dict[
 
 
 def score_bounds(state: State, config: MosConfig) -> dict[int, dict[str, float]]:
-    r"""Score the intervals by lead: part of the observations held, width, interval score.
+    """Score the intervals by lead, on days of which nothing was known when they were issued.
 
-    The interval score is the mean of :math:`(u-l) + \frac{2}{\alpha}[(l-o)_+ + (o-u)_+]` (Gneiting and
-    Raftery 2007, doi:10.1198/016214506000001437); ``raw_coverage`` is that of the bounds before widening.
+    Returns
+    -------
+    dict
+        Lead to what `esai_core.uncertainty.interval_scores` gives, with ``raw_coverage``, that of the bounds
+        before widening, and ``least_coverage_of_a_station``.
     """
     found: dict[int, dict[str, float]] = {}
     for lead in config.mos.leads if config.mos.interval else ():
@@ -199,19 +203,18 @@ def score_bounds(state: State, config: MosConfig) -> dict[int, dict[str, float]]
         there = common_sample(state, config, lead) & np.isfinite(lower) & np.isfinite(upper)
         if not there.any():
             continue
-        o, low, high = (a[there].astype(np.float64) for a in (state.panel.observed, lower, upper))
+        observed = np.where(there, state.panel.observed, np.nan)
         rows = [state.predictions[f"raw_{name}"][lead][there] for name in ("lower", "upper")]
-        beyond = np.maximum(low - o, 0) + np.maximum(o - high, 0)
-        held = np.where(there, (state.panel.observed >= lower) & (state.panel.observed <= upper), 0)
+        o = observed[there]
+        held = np.where(there, (observed >= lower) & (observed <= upper), 0)
         cases = there.sum(axis=(0, 1))
         share = (held.sum(axis=(0, 1)) / np.maximum(cases, 1))[cases > 0]
+        weeks = np.arange(len(observed)) // 7
         found[lead] = {
             "level": config.mos.interval,
-            "coverage": float(np.mean(beyond == 0)),
+            **interval_scores(observed, lower, upper, coverage=config.mos.interval, blocks=weeks),
             "raw_coverage": float(np.mean((o >= np.minimum(*rows)) & (o <= np.maximum(*rows)))),
             "least_coverage_of_a_station": float(share.min()),
-            "width": float(np.mean(high - low)),
-            "interval_score": float(np.mean(high - low + 2 / (1 - config.mos.interval) * beyond)),
         }
     return found
 

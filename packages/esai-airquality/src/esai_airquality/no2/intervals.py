@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from esai_core.errors import UsageError
 from esai_core.splits import Fold
+from esai_core.uncertainty import SplitConformal
 
 __all__ = ["Intervals", "blocked_intervals", "calibrate"]
 
@@ -82,10 +83,9 @@ def calibrate(predicted: Array, observed: Array, *, coverage: float) -> Interval
 
 
 def _ends(errors: Array, coverage: float) -> tuple[float, float]:
-    ordered, n, tail = np.sort(errors), len(errors), (1 - coverage) / 2
-    low = max(int(np.floor((n + 1) * tail)), 1)
-    high = min(int(np.ceil((n + 1) * (1 - tail))), n)
-    return float(ordered[low - 1]), float(ordered[high - 1])
+    made = SplitConformal(coverage=coverage, symmetric=False).fit(errors, np.zeros(len(errors)))
+    low, high = made.interval(0.0)
+    return float(low), float(high)
 
 
 def blocked_intervals(

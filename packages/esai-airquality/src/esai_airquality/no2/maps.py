@@ -14,6 +14,7 @@ from esai_core.config import missing_path
 from esai_core.errors import InputError
 from esai_core.grid import Grid
 from esai_core.io import open_dataset
+from esai_core.uncertainty import Interval, with_interval
 
 __all__ = ["make_map", "open_fields"]
 
@@ -58,7 +59,7 @@ def open_fields(data: DataSection) -> xr.Dataset | None:
     return fields.merge(columns.reindex(time=fields["time"]), join="exact", compat="no_conflicts")
 
 
-def make_map(learnt: Learnt, fields: xr.Dataset, *, units: str) -> xr.Dataset:
+def make_map(learnt: Learnt, fields: xr.Dataset, *, units: str, coverage: float) -> xr.Dataset:
     """Predict every cell and day.
 
     Parameters
@@ -69,12 +70,14 @@ def make_map(learnt: Learnt, fields: xr.Dataset, *, units: str) -> xr.Dataset:
         Gridded predictors.
     units : str
         Of the result.
+    coverage : float
+        What the intervals claim.
 
     Returns
     -------
     Dataset
         ``(time, latitude, longitude)``, or ``(latitude, longitude)`` of fields without days: ``no2``, its
-        interval ``lower`` to ``upper``, ``dissimilarity`` and ``inside`` (1 within the area of
+        interval ``no2_lower`` to ``no2_upper``, ``dissimilarity`` and ``inside`` (1 within the area of
         applicability).
     """
     grid = Grid.from_dataset(fields)
@@ -97,19 +100,17 @@ def make_map(learnt: Learnt, fields: xr.Dataset, *, units: str) -> xr.Dataset:
     coords = grid.coords() | ({"time": np.asarray(days, "datetime64[ns]")} if timed else {})
     texts = {
         "no2": "surface NO2",
-        "lower": "lower end of the interval",
-        "upper": "upper end of the interval",
         "dissimilarity": "dissimilarity index",
         "inside": "1 within the area of applicability",
     }
-    return xr.Dataset(
+    made_of = {name: np.stack(values) if timed else values[0] for name, values in parts.items()}
+    whole = xr.Dataset(
         {
-            name: (
-                dims,
-                np.stack(values) if timed else values[0],
-                {"units": "1" if name in ("dissimilarity", "inside") else units, "long_name": texts[name]},
-            )
-            for name, values in parts.items()
+            name: (dims, made_of[name], {"units": units if name == "no2" else "1", "long_name": text})
+            for name, text in texts.items()
         },
         coords,
     )
+    ends = Interval(made_of["lower"], made_of["upper"])
+    comment = "from errors at places that were held out, by level of the prediction"
+    return with_interval(whole, "no2", ends, coverage=coverage, comment=comment)

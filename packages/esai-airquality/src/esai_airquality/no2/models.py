@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from esai_airquality.no2.config import No2Section
+from esai_core.explain import shap_values
 
 __all__ = ["FITS", "Model", "fit"]
 
@@ -51,6 +53,16 @@ class Model:
             Concentrations, 0 or more.
         """
         return np.maximum(_PREDICTS[self.method](self, rows, month), 0.0)
+
+    def contributions(self, rows: Rows) -> Array:
+        """Split predictions among the predictors (Shapley values), (row, predictor); not of a climatology."""
+        if self.method != "linear":
+            return shap_values(_load(self), rows)
+        values = shap_values(SimpleNamespace(coef_=self.state["slopes"]), _standardised(self.state, rows))
+        together = values[:, : rows.shape[1]].copy()
+        for number, flag in enumerate(self.state["flags"]):
+            together[:, flag] += values[:, rows.shape[1] + number]
+        return together
 
     def importance(self, count: int) -> Array:
         """Give the importance of the predictors, summing to 1: gain of trees, size of standardised slopes."""

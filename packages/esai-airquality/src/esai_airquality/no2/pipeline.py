@@ -14,6 +14,7 @@ from esai_airquality.no2 import crossval, store
 from esai_airquality.no2.applicability import fit_applicability
 from esai_airquality.no2.config import No2Config
 from esai_airquality.no2.crossval import Sample
+from esai_airquality.no2.drivers import explain
 from esai_airquality.no2.intervals import blocked_intervals, calibrate
 from esai_airquality.no2.maps import make_map, open_fields
 from esai_airquality.no2.models import fit
@@ -28,6 +29,7 @@ from esai_core.splits import Fold
 __all__ = ["evaluate", "predict", "report", "train"]
 
 log = logging.getLogger(__name__)
+DRIVERS = "model/drivers.json"
 MODEL, STATIONS, SATELLITE, MAP = "model/no2.npz", "stations.parquet", "satellite.nc", "map.nc"
 
 
@@ -54,6 +56,13 @@ def train(config: No2Config, run: RunFolder) -> None:
         importance = model.importance(len(design.names))
         part = _parts(folds[judge], len(sample.target))
         area = fit_applicability(sample.rows, part, importance, seed=run.seed)
+    with run.stage("explain"):
+        told = explain(
+            sample, folds[judge], delivered, design.names, config=config.no2, units=config.data.units,
+            seed=run.seed,
+        )  # fmt: skip
+        if told is not None:
+            told.save(run.path(DRIVERS))
     notes = _notes(config, observations, table, folds, judge)
     notes["importance"] = dict(zip(design.names, importance.tolist(), strict=True))
     store.save(store.Learnt(model, intervals, area, design, notes), run.path(MODEL))
@@ -146,7 +155,7 @@ def predict(config: No2Config, run: RunFolder) -> None:
                 provenance={"title": "Tropospheric NO2 columns of TROPOMI, area-weighted"},
             )  # fmt: skip
         write_netcdf(
-            make_map(learnt, fields, units=config.data.units),
+            make_map(learnt, fields, units=config.data.units, coverage=config.no2.coverage),
             run.path(MAP),
             provenance={"title": "Surface NO2", "method": learnt.model.method},
         )
@@ -169,7 +178,8 @@ def evaluate(config: No2Config, run: RunFolder) -> None:
             "scores": by_cv[judge],
             "by_cv": by_cv,
             "satellite_gain": gains(table, learnt.design.satellite, config.no2.methods, seed=run.seed),
-            "intervals": measured_coverage(table, f"{judge}/{delivered}", config.no2.coverage),
+            "interval": measured_coverage(table, f"{judge}/{delivered}", config.no2.coverage),
+            "coverage_asked": config.no2.coverage,
             "applicability": {
                 "threshold": learnt.applicability.threshold,
                 "stations_inside": float((table["dissimilarity"] <= learnt.applicability.threshold).mean()),

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from esai_airquality.diagrams import station_map
 from esai_airquality.no2.config import No2Config
 from esai_airquality.no2.store import Learnt
-from esai_core.report import Report, key_message, plots
+from esai_core.explain import Drivers
+from esai_core.report import Report, add_drivers, add_intervals, key_message, plots
 from esai_core.runs import RunFolder
 from esai_core.runs.metrics import read_metrics
 
@@ -69,7 +70,7 @@ def write_report(
         _maps(report, mapped, learnt, metrics)
     _uncertainty(report, metrics, table)
     _stations(report, metrics, table)
-    _predictors(report, metrics)
+    _predictors(report, run, metrics)
     report.section("Settings")
     report.keyvalues({**config.no2.model_dump(), **config.validation.model_dump()}.items())
     report.write(run.path("report.html"))
@@ -198,10 +199,10 @@ def _maps(report: Report, mapped: xr.Dataset, learnt: Learnt, metrics: dict[str,
         "(grey: "
         "never).",
     )
-    width = period["upper"] - period["lower"]
+    width = period["no2_upper"] - period["no2_lower"]
     report.figure(
         plots.map_panel(
-            [(f"{100 * metrics['intervals']['asked']:.0f} % interval", width)], label=units, width=5.2
+            [(f"{100 * metrics['coverage_asked']:.0f} % interval", width)], label=units, width=5.2
         ),
         caption="Mean width of the intervals of single days.",
     )
@@ -216,17 +217,15 @@ def _maps(report: Report, mapped: xr.Dataset, learnt: Learnt, metrics: dict[str,
 
 
 def _uncertainty(report: Report, metrics: dict[str, Any], table: pd.DataFrame) -> None:
-    found = metrics["intervals"]
-    report.section("Uncertainty")
-    if found["coverage"] is None:
-        report.text("Too few folds to measure how often the intervals hold.")
+    if not metrics["interval"]:
+        report.section("How sure is it", "Too few folds to measure how often the intervals hold.")
     else:
-        worst, high = 100 * found["coverage_worst_fold"], 100 * found["coverage_high"]
-        report.text(
-            f"Intervals asked to hold {100 * found['asked']:.0f} % of the observations held "
-            f"**{100 * found['coverage']:.1f} %** in blocks that neither the model nor the calibration "
-            f"had seen ({worst:.1f} % in the worst part, {high:.1f} % of the highest tenth); mean width "
-            f"{found['width']:.1f} {metrics['units']}."
+        add_intervals(
+            report,
+            metrics["interval"],
+            coverage=metrics["coverage_asked"],
+            units=metrics["units"],
+            text="Each part of the blocks was left out by the model and by the calibration.",
         )
     column = f"{metrics['split']['judge']}/{metrics['delivered']}"
     report.figure(
@@ -264,9 +263,13 @@ def _stations(report: Report, metrics: dict[str, Any], table: pd.DataFrame) -> N
         )  # fmt: skip
 
 
-def _predictors(report: Report, metrics: dict[str, Any]) -> None:
+def _predictors(report: Report, run: RunFolder, metrics: dict[str, Any]) -> None:
+    if run.has("model/drivers.json"):
+        told = Drivers.load(run.find("model/drivers.json"))
+        add_drivers(report, told.attributions, check=told.check, text=told.text)
+    else:
+        report.section("What drives this", "A climatology has no predictors.")
     ranked = sorted(metrics["importance"].items(), key=lambda one: -one[1])[:15]
-    report.section("Predictors")
     report.table(
         [{"predictor": name, "importance": value} for name, value in ranked],
         caption="Importance in the delivered model (share of gain); it weights the distance to the "

@@ -10,6 +10,7 @@ import xarray as xr
 
 from esai_airquality.no2.crossval import score_values
 from esai_core import verify
+from esai_core.uncertainty import interval_scores
 
 __all__ = ["gains", "measured_coverage", "score_tables"]
 
@@ -74,26 +75,26 @@ def gains(
     return made
 
 
-def measured_coverage(table: pd.DataFrame, column: str, coverage: float) -> dict[str, float | None]:
+def measured_coverage(table: pd.DataFrame, column: str, coverage: float) -> dict[str, dict[str, float]]:
     """Measure how often intervals held, each calibrated without its own fold.
 
     Returns
     -------
     dict
-        ``asked``, ``coverage``, ``coverage_worst_fold``, ``coverage_high`` (of the highest tenth of the
-        predictions), ``width`` (mean) and ``cases``.
+        Of ``all`` rows, the ``highest tenth`` of the predictions and the ``worst part`` of the folds: what
+        `esai_core.uncertainty.interval_scores` gives, folds as blocks; empty without calibration.
     """
-    there = np.isfinite(table["lower"].to_numpy())
-    part = table[there]
+    part = table[np.isfinite(table["lower"].to_numpy())]
     if part.empty:
-        return {"asked": coverage, "coverage": None, "cases": 0}
-    held = (part["observed"] >= part["lower"]) & (part["observed"] <= part["upper"])
-    high = part[column] >= part[column].quantile(0.9)
+        return {}
+
+    def scores(rows: pd.DataFrame) -> dict[str, float]:
+        ends = rows["lower"], rows["upper"]
+        return interval_scores(rows["observed"], *ends, coverage=coverage, blocks=rows["fold"].to_numpy())
+
+    by_fold = {fold: scores(rows) for fold, rows in part.groupby("fold")}
     return {
-        "asked": coverage,
-        "coverage": float(held.mean()),
-        "coverage_worst_fold": float(held.groupby(part["fold"]).mean().min()),
-        "coverage_high": float(held[high].mean()),
-        "width": float((part["upper"] - part["lower"]).mean()),
-        "cases": len(part),
+        "all": scores(part),
+        "highest tenth": scores(part[part[column] >= part[column].quantile(0.9)]),
+        "worst part": min(by_fold.values(), key=lambda one: one["coverage"]),
     }

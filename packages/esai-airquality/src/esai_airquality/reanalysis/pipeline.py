@@ -10,6 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from esai_airquality.reanalysis.config import NetworkSection, ReanalysisConfig
+from esai_airquality.reanalysis.drivers import explain
 from esai_airquality.reanalysis.eac4 import read_grid
 from esai_airquality.reanalysis.network import read_network
 from esai_airquality.reanalysis.product import corrected_grid, grid_sample, station_table
@@ -62,6 +63,9 @@ def _train(config: ReanalysisConfig, network: NetworkSection, sample: Sample, ru
         "cells_with_several": cells,
     }
     save_fit(fit, run.path(f"model/{network.name}.npz"), facts=facts)
+    told = explain(sample, method, config=config.model, units=network.units, seed=run.seed)
+    if told is not None:
+        told.save(run.path(f"model/{network.name}_drivers.json"))
     log.info("%s: %s of %d stations", network.name, method, facts["stations"])
     if method == "raw":
         log.warning(

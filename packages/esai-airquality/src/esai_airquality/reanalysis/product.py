@@ -16,6 +16,7 @@ from esai_airquality.reanalysis.sample import Sample
 from esai_airquality.units import factor
 from esai_core.errors import InputError, nearest
 from esai_core.io import open_dataset
+from esai_core.uncertainty import Interval, with_interval
 
 __all__ = ["corrected_grid", "grid_sample", "station_table"]
 
@@ -150,15 +151,12 @@ def corrected_grid(
     def variable(values: Array, name: str, own: str = unit) -> tuple:
         return dims, values.reshape(shape), {"units": own, "long_name": name}
 
-    bound = f"bound of the interval that shall hold {facts['level']:.0%} of observations"
-    return xr.Dataset(
+    made = xr.Dataset(
         {
             species: variable(corrected, f"corrected by {fit.method}"),
             f"{species}_raw": variable(sample.modelled, "of the reanalysis"),
             "correction": variable(corrected - sample.modelled, "corrected less raw"),
             "sd": variable(sd, "standard deviation of an observation about the corrected value"),
-            f"{species}_lower": variable(np.maximum(corrected - half, 0), f"lower {bound}"),
-            f"{species}_upper": variable(corrected + half, f"upper {bound}"),
             "distance": variable(distance, "distance to the nearest station", "km"),
         },
         {
@@ -167,6 +165,8 @@ def corrected_grid(
             "longitude": grid["longitude"],
         },
     )
+    ends = Interval(*(x.reshape(shape) for x in (np.maximum(corrected - half, 0), corrected + half)))
+    return with_interval(made, species, ends, coverage=facts["level"], comment="of an observation")
 
 
 def station_table(table: pd.DataFrame, method: str, factor: float) -> pd.DataFrame:

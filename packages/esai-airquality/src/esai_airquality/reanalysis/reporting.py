@@ -10,8 +10,9 @@ import pandas as pd
 
 from esai_airquality.diagrams import station_map
 from esai_airquality.reanalysis.config import NetworkSection, ReanalysisConfig
+from esai_core.explain import Drivers
 from esai_core.io import open_dataset
-from esai_core.report import Report, plots
+from esai_core.report import Report, add_drivers, add_intervals, plots
 from esai_core.runs import RunFolder
 from esai_core.runs.metrics import read_metrics
 
@@ -55,7 +56,9 @@ def write_report(config: ReanalysisConfig, run: RunFolder, tables: Mapping[str, 
         if any(network.modelled == "grid" for network in config.networks):
             _product(report, run)
     for network in config.networks:
-        _network(report, network, metrics["networks"][network.name], tables[network.name], metrics)
+        found = metrics["networks"][network.name]
+        _network(report, network, found, tables[network.name], metrics)
+        _trust(report, network, found, run)
     report.section(
         "How it was made",
         "The residual (observed less modelled) of each station and period is learnt from predictors, and "
@@ -190,6 +193,22 @@ def _network(
             f"{found['spread_within_cells']:.3g} {unit} ({found['cells_with_several']} cells)"
         )
     report.keyvalues(facts.items())
+
+
+def _trust(report: Report, network: NetworkSection, found: dict, run: RunFolder) -> None:
+    """Tell how sure the values of a network are and what drives them."""
+    add_intervals(
+        report, found["interval"], coverage=found["level"], units=network.units,
+        title=f"How sure is it: {network.name}",
+        text="At each station by fits without it, as wide as held at all other stations. "
+        "Blocks are stations.",
+    )  # fmt: skip
+    title, path = f"What drives this: {network.name}", f"model/{network.name}_drivers.json"
+    if not run.has(path):
+        report.section(title, "The raw reanalysis is delivered: nothing corrects it.")
+        return
+    told = Drivers.load(run.find(path))
+    add_drivers(report, told.attributions, check=told.check, text=told.text, title=title)
 
 
 def _rmse(values: pd.Series, observed: pd.Series) -> float:

@@ -11,6 +11,7 @@ from esai_airquality.mos.scoring import value_scores
 from esai_airquality.reanalysis.config import ModelSection, NetworkSection
 from esai_airquality.reanalysis.residuals import Fit
 from esai_airquality.reanalysis.validation import chosen_elsewhere, interval_factors
+from esai_core.uncertainty import interval_scores
 
 __all__ = ["score_network"]
 
@@ -51,8 +52,8 @@ def score_network(
             found["choices"] = choice.groupby(rows["station"]).first().value_counts().to_dict()
             found |= _harm(rows, fit.method)
             _, factors = interval_factors(rows, fit.method, config.level)
-            error = (rows[fit.method] - rows["observed"]).abs()
-            found["coverage"] = float((error <= factors * rows[f"sd_{fit.method}"]).mean())
+            found["interval"] = _held(rows, fit.method, factors, config.level)
+            found["coverage"] = found["interval"]["left-out stations"]["coverage"]
             found["sd_by_distance"] = _by_distance(rows, fit.method)
     best = found["loso"]["chosen"]["rmse"]
     found["beats_idw"] = None if "idw" not in names else bool(best < found["loso"]["idw"]["rmse"])
@@ -61,6 +62,15 @@ def score_network(
     found["cases"] = int((table["scheme"] == "loso").sum())
     found["covariance"] = None if fit.covariance is None else vars(fit.covariance)
     return found
+
+
+def _held(rows: pd.DataFrame, method: str, factors: pd.Series, level: float) -> dict[str, dict[str, float]]:
+    """Score the intervals of left-out stations, scaled by what was missed at the others."""
+    half = factors * rows[f"sd_{method}"]
+    ends = np.maximum(rows[method] - half, 0.0), rows[method] + half
+    stations = rows["station"].to_numpy()
+    scores = interval_scores(rows["observed"], *ends, coverage=level, blocks=stations)
+    return {"left-out stations": scores}
 
 
 def _scores(values: pd.Series, observed: pd.Series) -> dict[str, float | None]:

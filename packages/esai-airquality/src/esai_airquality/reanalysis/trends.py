@@ -99,7 +99,11 @@ class Trend:
         x = self.columns.make(sample)
         if self.kind == "ridge":
             return self.base + (x - self.centre) @ self.slope
-        return _load(self.saved).inplace_predict(x.astype(np.float32)).astype(np.float64)
+        return self.booster().inplace_predict(x.astype(np.float32)).astype(np.float64)
+
+    def booster(self) -> Any:
+        """Give the forest."""
+        return _load(self.saved)
 
 
 def fit_trend(sample: Sample, kind: str, *, trees: int, seed: int) -> Trend:

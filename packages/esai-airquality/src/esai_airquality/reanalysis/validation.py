@@ -14,6 +14,7 @@ from esai_airquality.reanalysis.kriging import great_circle
 from esai_airquality.reanalysis.residuals import Fit, fit_residual, predict_residual
 from esai_airquality.reanalysis.sample import Sample
 from esai_core import progress, splits
+from esai_core.uncertainty import conformal_quantile
 
 __all__ = ["chosen_elsewhere", "cross_validate", "interval_factors", "methods_for", "rmse"]
 
@@ -142,8 +143,7 @@ def interval_factors(table: pd.DataFrame, method: str, level: float) -> tuple[fl
     ratio = (table[method] - table["observed"]).abs() / table[f"sd_{method}"]
 
     def ranked(values: NDArray) -> float:
-        ordered = np.sort(values[np.isfinite(values)])
-        return float(ordered[min(int(np.ceil((len(ordered) + 1) * level)), len(ordered)) - 1])
+        return float(conformal_quantile(values, coverage=level))
 
     without = {
         station: ranked(ratio[(table["station"] != station).to_numpy()].to_numpy())

@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 
 from esai_s2s.methods.settings import Settings
 from esai_s2s.predictors import Predictors, Seasonal, fit_predictors, fit_seasonal
 from esai_s2s.sample import Categories, Sample
 
-__all__ = ["Emos", "power_of"]
+__all__ = ["Emos", "from_anomaly", "power_of", "to_power"]
 
 ITERATIONS = 60
 
@@ -53,7 +53,7 @@ class Emos:
 
         power = power_of(train.kind)
         predictors = fit_predictors(train, ("mean", "spread"), power=power, cycle=settings.cycle)
-        observed = _changed(train.observed, power)
+        observed = to_power(train.observed, power)
         truth = fit_seasonal(observed, train.angle, cycle=settings.cycle)
         blank = np.full((train.cells, 4), np.nan)
         model = cls(predictors, truth, blank, np.ones(train.cells))
@@ -86,6 +86,14 @@ class Emos:
         cumulative = np.concatenate([ends, below, ends + 1.0], axis=1)
         return np.moveaxis(np.diff(cumulative, axis=1), 1, -1)
 
+    def quantiles(self, sample: Sample, levels: np.ndarray) -> np.ndarray:
+        """Return the quantiles (levels, n, cells) of the forecast value, in the units of the observations."""
+        x, v = self._inputs(sample)
+        mean = self.theta[:, 0] + self.theta[:, 1] * x
+        sigma = np.sqrt(np.exp(self.theta[:, 2]) + np.exp(self.theta[:, 3]) * v)
+        anomaly = mean + sigma * ndtri(np.asarray(levels))[:, None, None]
+        return from_anomaly(anomaly, self.truth, sample.angle, self.predictors.power)
+
     def importances(self) -> dict[str, float]:
         """Return the mean over cells of b and of the share of the variance that follows the spread."""
         share = np.exp(self.theta[:, 3]) / (np.exp(self.theta[:, 2]) + np.exp(self.theta[:, 3]))
@@ -105,7 +113,7 @@ class Emos:
 
     def _thresholds(self, sample: Sample, categories: Categories) -> np.ndarray:
         edges = categories.edges(sample)
-        changed = _changed(edges, self.predictors.power)
+        changed = to_power(edges, self.predictors.power)
         scaled = (changed - self.truth.level(sample.angle)[:, None]) / self.truth.scale
         if sample.kind == "precipitation":  # nothing lies below an edge of zero
             scaled = np.where(edges <= 0, -np.inf, scaled)
@@ -123,5 +131,12 @@ class Emos:
         return cls(Predictors.of_arrays(kept), truth, kept["theta"], kept["level"])
 
 
-def _changed(values: np.ndarray, power: str) -> np.ndarray:
+def to_power(values: np.ndarray, power: str) -> np.ndarray:
+    """Return the values as they are, or the cube roots of those above 0."""
     return np.cbrt(np.maximum(values, 0.0)) if power == "cbrt" else np.asarray(values, dtype=np.float64)
+
+
+def from_anomaly(anomaly: np.ndarray, truth: Seasonal, angle: np.ndarray, power: str) -> np.ndarray:
+    """Return values (..., n, cells) of standardised anomalies at times of the year (n,)."""
+    values = truth.level(angle) + truth.scale * anomaly
+    return np.maximum(values, 0.0) ** 3 if power == "cbrt" else values

@@ -216,24 +216,24 @@ class CorrectionNetwork:
         opposed = replace(fitted, models=plain, history=[], judges=judges)
         return replace(fitted, opposed=opposed, history=history + more)
 
-    def distribution(self, given: Moments, leads: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Centre and scale of the members, ``(start, lead, latitude, longitude)``."""
+    def examples(self, given: Moments, leads: np.ndarray) -> Examples:
+        """Make the inputs of some starts and leads, without targets."""
         at = np.array([self._lead(lead) for lead in leads])
         area = _area(self.latitude, self.longitude.size)
         scaling = self.scaling.at_leads(at)
         maps = conditions(self.scaling, self.static, self.units, area.shape)[:, at]
         month = scaling.positions(given.months)
-        examples = Examples(
-            maps,
-            month,
-            predictors(scaling, given, area),
-            spread_input(scaling, given),
-            np.empty(0),
-            np.empty(0),
-        )
+        terms, spread = predictors(scaling, given, area), spread_input(scaling, given)
+        return Examples(maps, month, terms, spread, np.empty(0), np.empty(0))
+
+    def distribution(self, given: Moments, leads: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Centre and scale of the members, ``(start, lead, latitude, longitude)``."""
+        at = np.array([self._lead(lead) for lead in leads])
+        scaling, examples = self.scaling.at_leads(at), self.examples(given, leads)
+        month = examples.month
         starts = np.repeat(np.arange(month.size), at.size)
         places = np.tile(np.arange(at.size), month.size)
-        output = np.zeros((starts.size, *area.shape, 2))
+        output = np.zeros((starts.size, self.latitude.size, self.longitude.size, 2))
         for model in self.models:
             parts = [
                 forward(model, examples.inputs(starts[i : i + 256], places[i : i + 256]), batch_size=64)

@@ -12,10 +12,12 @@ from esai_core._lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
+        "Causes": "causes",
         "Links": "links",
         "TESTS": "independence",
         "kernel_independence": "independence",
         "partial_correlation": "independence",
         "pcmci": "discovery",
+        "surrogate_rate": "surrogates",
     },
 )

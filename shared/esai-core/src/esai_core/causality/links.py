@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,16 @@ class Links:
     def longest(self) -> int:
         """Largest lag that was looked at."""
         return self.p.shape[2]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as JSON can hold it."""
+        arrays = {name: getattr(self, name).tolist() for name in ("statistic", "p", "q")}
+        return {"names": list(self.names), **arrays}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Make it again from `to_dict`."""
+        return cls(tuple(data["names"]), *(np.asarray(data[name], float) for name in ("statistic", "p", "q")))
 
     def found(self, *, q: float = 0.05, target: str | None = None) -> list[Link]:
         """Name the links within a false discovery rate, the surest first: ``(source, lag, target)``.

@@ -13,10 +13,12 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "Attribution": "attribution",
+        "Drivers": "drivers",
         "integrated_gradients": "gradients",
         "mean_size": "attribution",
         "occlusion": "gradients",
         "permutation_importance": "permutation",
+        "RandomisationCheck": "sanity",
         "randomisation_check": "sanity",
         "shap_values": "shapley",
         "shapley_importance": "shapley",

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from esai_core.errors import UsageError
 from esai_core.explain.attribution import Attribution, label_rows, resolve_groups
 
-__all__ = ["permutation_importance"]
+__all__ = ["block_orders", "permutation_importance"]
 
 
 def _squared_error(observed: NDArray, predicted: NDArray) -> NDArray:
@@ -87,7 +87,7 @@ def permutation_importance(
         return np.array([np.nanmean(cases[rows]) for rows in parts.values()])
 
     before = losses(x)
-    orders = _orders(len(truth), blocks, repeats, seed)
+    orders = block_orders(len(truth), blocks, repeats, seed)
     gains = np.empty((len(chosen), repeats, len(parts)))
     for number, positions in enumerate(chosen.values()):
         for repeat, order in enumerate(orders):
@@ -123,8 +123,8 @@ def _shuffled(x: Any, positions: Sequence[int], order: NDArray[np.int64]) -> Any
     return changed
 
 
-def _orders(n: int, blocks: ArrayLike | None, repeats: int, seed: int) -> list[NDArray[np.int64]]:
-    """Draw from which row each row takes the shuffled columns."""
+def block_orders(n: int, blocks: ArrayLike | None, repeats: int, seed: int) -> list[NDArray[np.int64]]:
+    """Draw from which row each row takes what is shuffled: any other, or its place in another block."""
     rng = np.random.default_rng(seed)
     if blocks is None:
         return [rng.permutation(n) for _ in range(repeats)]

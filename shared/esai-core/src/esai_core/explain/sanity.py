@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -41,6 +42,15 @@ class RandomisationCheck:
     def passed(self) -> bool:
         """Whether randomising the model destroyed the attribution: its pattern, or its size."""
         return self.correlation <= self.limit or self.ratio <= 0.1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as JSON can hold it."""
+        return {"correlations": list(self.correlations), "ratio": self.ratio, "limit": self.limit}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Make it again from `to_dict`."""
+        return cls(tuple(data["correlations"]), data["ratio"], data["limit"])
 
     def __str__(self) -> str:
         verdict = "passed" if self.passed else "FAILED: the attribution hardly depends on what was learnt"

@@ -23,8 +23,8 @@ def shap_values(model: Any, x: Any, *, background: Any | None = None) -> NDArray
     - Linear models (with ``coef_``, generalised ones on the scale of their link):
       :math:`\phi_j = \beta_j (x_j - \bar b_j)` with the mean of the `background`: exact where predictors are
       taken to be independent.
-    - XGBoost: path-dependent tree Shapley values by the library itself (Lundberg et al., 2020, Nat. Mach.
-      Intell., algorithm 2), on the margin scale.
+    - XGBoost (estimators and boosters): path-dependent tree Shapley values by the library itself (Lundberg
+      et al., 2020, Nat. Mach. Intell., algorithm 2), on the margin scale.
     - Forests and boosting of scikit-learn: the same by the library `shap` (extra ``explain``), on the scale
       of its ``TreeExplainer`` (probability for forests, margin for boosting).
 
@@ -49,6 +49,8 @@ def shap_values(model: Any, x: Any, *, background: Any | None = None) -> NDArray
     """
     if hasattr(model, "get_booster"):
         return _xgboost(model.get_booster(), x)
+    if hasattr(model, "inplace_predict"):
+        return _xgboost(model, x)
     if hasattr(model, "coef_"):
         return _linear(model.coef_, x, x if background is None else background)
     if hasattr(model, "estimators_") or hasattr(model, "_predictors") or hasattr(model, "tree_"):

@@ -6,6 +6,7 @@ Shapes are channels last: ``(batch, latitude, longitude, channel)``.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ __all__ = [
     "NodeUpsample",
     "Pad",
     "PixelShuffle",
+    "all_layers",
     "node_matrix",
     "pad",
 ]
@@ -32,6 +34,14 @@ __all__ = [
 register = keras.saving.register_keras_serializable(package="esai")
 
 PADDINGS = ("edge", "reflect", "zero")
+
+
+def all_layers(model: keras.Model) -> Iterator[Any]:
+    """Go through the layers of a model and of the models among them."""
+    for layer in model.layers:
+        yield layer
+        if isinstance(layer, keras.Model):
+            yield from all_layers(layer)
 
 
 def pad(x: Any, size: int, mode: str) -> Any:

@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "Report": "builder",
+        "add_causes": "trust",
         "add_drivers": "trust",
         "add_intervals": "trust",
         "key_message": "scores",

@@ -1,4 +1,4 @@
-"""Two sections that every report has: how sure it is, and what drives it."""
+"""Sections that every report has: how sure it is, and what drives it; and one on lagged causes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from esai_core.errors import UsageError
 from esai_core.report import plots
 
 if TYPE_CHECKING:
-    from esai_core.explain import Attribution
-    from esai_core.explain.sanity import RandomisationCheck
+    from esai_core.causality import Causes
+    from esai_core.explain import Attribution, RandomisationCheck
     from esai_core.report.builder import Report
 
-__all__ = ["add_drivers", "add_intervals"]
+__all__ = ["add_causes", "add_drivers", "add_intervals"]
 
 
 def add_intervals(
@@ -26,6 +26,7 @@ def add_intervals(
     units: str = "",
     text: str = "",
     tolerance: float = 0.05,
+    title: str = "How sure is it",
 ) -> Report:
     """Add the section "How sure is it": coverage and sharpness of the intervals.
 
@@ -43,11 +44,13 @@ def add_intervals(
         Markdown: how they were calibrated, on which cases.
     tolerance : float
         Parts whose coverage is farther than this from the claim are named in a warning.
+    title : str
+        Of the section, where a report has several products.
     """
     if not scores:
         raise UsageError("no intervals to report")
     report.section(
-        "How sure is it",
+        title,
         f"Intervals that should hold {100 * coverage:.0f} % of the truths, scored on cases that neither "
         f"fitted nor calibrated anything. {text}".strip(),
     )
@@ -88,6 +91,7 @@ def add_drivers(
     check: RandomisationCheck | None = None,
     text: str = "",
     most: int = 12,
+    title: str = "What drives this",
 ) -> Report:
     """Add the section "What drives this": importance of the predictors by one or several methods.
 
@@ -96,18 +100,20 @@ def add_drivers(
     report : Report
         Given back, so that calls can be chained.
     attributions : sequence of Attribution
-        Of one model; the first is drawn in full, by lead or month too where it has parts.
+        Of one model; by lead, month or region too where they have parts.
     check : RandomisationCheck, optional
         Its verdict is told, as a warning where it failed.
     text : str
         Markdown: of which model, on which cases.
     most : int
         Predictors shown.
+    title : str
+        Of the section, where a report has several products.
     """
     if not attributions:
         raise UsageError("no attribution to report")
     first = attributions[0]
-    report.section("What drives this", text)
+    report.section(title, text)
     leading = first.ranking()[:most]
     for one in attributions:
         place = {name: i for i, name in enumerate(one.names)}
@@ -129,13 +135,12 @@ def add_drivers(
             + (" Lines show one standard deviation over the repetitions." if intervals else "")
             + _rest(len(one.names) - len(names)),
         )
-    if first.by:
-        place = {name: i for i, name in enumerate(first.names)}
-        table = np.array([[part[place[name]] for part in first.by.values()] for name in leading])
-        report.figure(
-            plots.heatmap(table, rows=leading, columns=list(first.by), label=first.units),
-            caption="The same by part of the cases (lead, month or region).",
-        )
+        if one.by:
+            table = np.array([[part[place[name]] for part in one.by.values()] for name in names])
+            report.figure(
+                plots.heatmap(table, rows=names, columns=list(one.by), label=one.units),
+                caption="The same by part of the cases (lead, month or region).",
+            )
     if len(attributions) > 1:
         report.table(_ranks(attributions, leading), caption="Rank of each predictor by each method.")
     if check is not None:
@@ -147,8 +152,51 @@ def add_drivers(
     return report
 
 
-def _rest(count: int) -> str:
-    return f" {count} predictors of less importance are not shown." if count > 0 else ""
+def add_causes(report: Report, causes: Causes, *, q: float = 0.05, text: str = "", most: int = 12) -> Report:
+    """Add the section "Lagged causes": the links into a series, and how many are found where there are none.
+
+    Parameters
+    ----------
+    report : Report
+        Given back, so that calls can be chained.
+    causes : Causes
+        Of `esai_core.causality.Causes.find`.
+    q : float
+        False discovery rate of the links that are listed.
+    text : str
+        Markdown: of which series, on which steps of time.
+    most : int
+        Links listed.
+    """
+    links, target, false = causes.links, causes.target, causes.false
+    report.section(
+        "Lagged causes",
+        f"Links into **{target}**, given the past of all series (PCMCI, Runge et al., 2019), within a false "
+        f"discovery rate of {100 * q:g} %. {text}".strip(),
+    )
+    rows = [row for row in links.rows(q=q, target=target) if row["driver"] != target]
+    own = [row["lag"] for row in links.rows(q=q, target=target) if row["driver"] == target]
+    if rows:
+        caption = "The surest first; lags in steps of the series." + _rest(len(rows) - most, "links")
+        report.table(rows[:most], caption=caption)
+    else:
+        report.text("No link from another series is found.")
+    memory = f" Its own past matters at lag {', '.join(map(str, own))}." if own else ""
+    rate = false["false_positive_rate"]
+    report.note(
+        f"Of the links into {int(false['count'])} series that nothing can cause (the target with its blocks "
+        f"in another order), {100 * rate:.1f} % have p <= 0.05, and {100 * false['runs_with_links']:.0f} % "
+        f"of these series have any link within the rate.{memory}",
+        kind="info" if rate <= 0.08 else "warning",
+    )
+    report.text(
+        "A link is a cause only if all common drivers are among the series and nothing acts within one step."
+    )
+    return report
+
+
+def _rest(count: int, what: str = "predictors of less importance") -> str:
+    return f" {count} {what} are not shown." if count > 0 else ""
 
 
 def _ranks(attributions: Sequence[Attribution], names: Sequence[str]) -> list[dict[str, Any]]:

@@ -311,10 +311,7 @@ class RunFolder:
         return Path(path)
 
     def varies(self, *patterns: str) -> None:
-        """Name outputs (``"maps/*.png"``) that differ between equal runs: `rerun` does not compare them.
-
-        Of files of a model (``model/``, ``models/``) a digest is kept all the same: others are refused.
-        """
+        """Name outputs (``"maps/*.png"``) that differ between equal runs: `rerun` does not compare them."""
         self.record["varies"] = sorted({*self.record["varies"], *patterns})
 
     def write_metrics(self, metrics: Mapping[str, Any]) -> None:

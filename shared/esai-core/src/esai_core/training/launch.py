@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from esai_core import errors, logs
 from esai_core.errors import EsaiError, UsageError
 from esai_core.nn._keras import keras
 from esai_core.nn.files import save
+from esai_core.nn.layers import all_layers
 from esai_core.training.config import TrainConfig
 from esai_core.training.data import Arrays, Source, as_source
 from esai_core.training.files import collect, read_checkpoint
@@ -107,7 +108,7 @@ def fit_with_workers(
             "folder": str(folder.resolve()),
             "resume": resume,
             "modules": sorted(
-                {type(layer).__module__ for network in networks.values() for layer in _all_layers(network)}
+                {type(layer).__module__ for network in networks.values() for layer in all_layers(network)}
             ),
             "addresses": [] if slurm else [f"127.0.0.1:{port}" for port in _free_ports(workers)],
             "threads": 0 if slurm else max(1, (os.cpu_count() or 1) // workers),
@@ -160,13 +161,6 @@ def _pickle(given: dict[str, Any], path: Path) -> None:
             f"cannot send this training to worker processes: {error}",
             remedy="use data and a loss without open files or compiled functions, or train without workers",
         ) from error
-
-
-def _all_layers(model: keras.Model) -> Iterator[Any]:
-    for layer in model.layers:
-        yield layer
-        if isinstance(layer, keras.Model):
-            yield from _all_layers(layer)
 
 
 def _free_ports(count: int) -> list[int]:

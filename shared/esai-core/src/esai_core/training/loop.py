@@ -38,7 +38,7 @@ with quiet_start():
         make_discriminator_optimizer,
     )
     from esai_core.training.epochs import Epochs, plan_for
-    from esai_core.training.steps import supervised_update
+    from esai_core.training.steps import check_batch_statistics, supervised_update
 
 __all__ = ["fit", "scope"]
 
@@ -123,7 +123,8 @@ def fit(
     Raises
     ------
     UsageError
-        If options do not fit together, or a checkpoint belongs to another run.
+        If options do not fit together, a checkpoint belongs to another run, or the statistics of a batch
+        normalisation would depend on the number of workers.
     EsaiError
         If the loss is not finite: names epoch and step.
     Interrupted
@@ -157,11 +158,12 @@ def fit(
     per_epoch = plan_for(strategy, config).steps(len(source))
     with scope(config, strategy):
         trained = _in_scope(model, strategy, config)
+        replicas = strategy.num_replicas_in_sync
+        check_batch_statistics(trained, config, replicas)
         optimizer = make_optimizer(config, per_epoch * config.epochs)
         optimizer.build(trained.trainable_variables)
         averages = _averages(trained) if config.ema else []
         parts = (trained, loss, optimizer, averages, config)
-        replicas = strategy.num_replicas_in_sync
         opposed: list = []
         names: tuple[str, ...] = ("loss",)
         if adversary is None:
@@ -170,6 +172,7 @@ def fit(
             keras.utils.set_random_seed(config.seed + 1)
             discriminator = _in_scope(adversary.discriminator, strategy, config)
             check_adversary(trained, discriminator, config)
+            check_batch_statistics(discriminator, config, replicas)
             judge = make_discriminator_optimizer(adversary)
             judge.build(discriminator.trainable_variables)
             update = adversarial_update(*parts, adversary, discriminator, judge, replicas)

@@ -7,12 +7,15 @@ from typing import Any
 
 import tensorflow as tf
 
+from esai_core.errors import UsageError
 from esai_core.nn._keras import keras
+from esai_core.nn.layers import all_layers
 from esai_core.training.config import TrainConfig
 
 __all__ = [
     "Update",
     "apply_gradients",
+    "check_batch_statistics",
     "make_train_steps",
     "make_validate_step",
     "replica_gradients",
@@ -22,6 +25,36 @@ __all__ = [
 tree = keras.tree
 
 Update = Callable[[Any, Any, Any], Any]
+
+
+def check_batch_statistics(model: keras.Model, config: TrainConfig, replicas: int) -> None:
+    """Refuse batch normalisation whose statistics would change with the number of replicas.
+
+    They must be those of the whole batch, and of real examples alone: the rows that fill up the share of a
+    replica weigh nothing in the loss, but a mean over the batch sees them.
+
+    Raises
+    ------
+    UsageError
+        If a layer is not synchronised, or replicas and parts do not divide the batch.
+    """
+    norms = [layer for layer in all_layers(model) if isinstance(layer, keras.layers.BatchNormalization)]
+    if replicas == 1 or not norms:
+        return
+    for layer in norms:
+        if not layer.synchronized:
+            raise UsageError(
+                f"each of {replicas} replicas would have batch statistics of its own",
+                where=f"layer {layer.name}",
+                remedy="make it with BatchNormalization(synchronized=True), as nn.build(norm='batch') does",
+            )
+    shares = replicas * config.accumulate_steps
+    if config.batch_size % shares:
+        raise UsageError(
+            f"a batch with batch normalisation in {shares} equal parts",
+            where=f"batch_size = {config.batch_size}",
+            remedy=f"give a multiple of {shares}, or build the model with another norm",
+        )
 
 
 def replica_gradients(

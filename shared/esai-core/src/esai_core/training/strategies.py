@@ -190,8 +190,8 @@ def make_strategy(cluster: Cluster | None = None) -> Any:
     Returns
     -------
     tf.distribute.Strategy
-        `MultiWorkerMirroredStrategy` for several workers, `MirroredStrategy` for several GPUs, else the
-        default.
+        `MultiWorkerMirroredStrategy` for several workers (NCCL collectives where there are GPUs, else
+        rings), `MirroredStrategy` for several GPUs, else the default.
 
     Raises
     ------
@@ -205,8 +205,11 @@ def make_strategy(cluster: Cluster | None = None) -> Any:
         gpus = tf.config.list_logical_devices("GPU")
         return tf.distribute.MirroredStrategy() if len(gpus) > 1 else tf.distribute.get_strategy()
     os.environ["TF_CONFIG"] = cluster.tf_config()
+    # Left to itself, TensorFlow sums over hosts in a ring of their processors, GPUs or not.
+    gpus = tf.config.list_physical_devices("GPU")
+    options = tf.distribute.experimental.CommunicationOptions(implementation="NCCL" if gpus else "RING")
     try:
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
     except RuntimeError as error:
         raise EsaiError(
             f"worker {cluster.index} cannot join the others: {error}",

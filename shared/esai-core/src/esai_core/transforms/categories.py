@@ -92,13 +92,8 @@ class QuantileCategories:
             da = da.chunk(dict.fromkeys(core, -1))
         values = np.unique(groups)
         period = None if group is None else PERIODS.get(group)
-        fitted = [
-            _quantiles(
-                da.isel({time: members_of(groups, value, window=window, period=period)}), core, len(names)
-            )
-            for value in values
-        ]
-        edges = xr.concat(fitted, xr.DataArray(values, dims=GROUP, name=GROUP)).compute()
+        rows = [members_of(groups, value, window=window, period=period) for value in values]
+        edges = _quantiles(da, core, rows, len(names)).assign_coords({GROUP: values}).compute()
         edges = edges.transpose("edge", GROUP, ...).reset_coords(drop=True)
         if not bool(edges.notnull().any()):
             raise InputError(f"no category edges: no cell has {len(names)} values in a group", where=da.name)
@@ -172,16 +167,24 @@ def _digitised(values: np.ndarray, *edges: np.ndarray) -> np.ndarray:
     return code
 
 
-def _quantiles(da: xr.DataArray, core: list[str], size: int) -> xr.DataArray:
+def _quantiles(da: xr.DataArray, core: list[str], rows: list[np.ndarray], size: int) -> xr.DataArray:
+    """Return the edges (..., group, edge) of the samples at the rows of each group."""
+
+    axes = len(core)
+
+    def block(values: np.ndarray) -> np.ndarray:
+        first = np.moveaxis(values, -axes, 0)  # samples are taken from the first axis at the least cost
+        found = [_quantile_block(np.moveaxis(first[here], 0, -axes), axes=axes, size=size) for here in rows]
+        return np.stack(found, axis=-2)
+
     return xr.apply_ufunc(
-        _quantile_block,
+        block,
         da,
         input_core_dims=[core],
-        output_core_dims=[["edge"]],
-        kwargs={"axes": len(core), "size": size},
+        output_core_dims=[[GROUP, "edge"]],
         dask="parallelized",
         output_dtypes=[np.float64],
-        dask_gufunc_kwargs={"output_sizes": {"edge": size - 1}},
+        dask_gufunc_kwargs={"output_sizes": {GROUP: len(rows), "edge": size - 1}},
     )
 
 

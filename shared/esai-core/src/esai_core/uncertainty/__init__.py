@@ -21,5 +21,6 @@ __getattr__, __dir__, __all__ = attach(
         "ensemble_interval": "interval",
         "interval_scores": "scores",
         "time_blocks": "blocks",
+        "with_interval": "carried",
     },
 )

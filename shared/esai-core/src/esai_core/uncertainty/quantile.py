@@ -78,19 +78,33 @@ def conformal_quantile(
         raise UsageError("strict calibration without blocks", remedy="give the block of each case")
     there = ~np.isnan(flat)
     count = there.sum(0)
-    if strict and member is not None:
+    if member is None:
+        quantile = _order_statistic(flat, count, coverage)
+        if count.any() and not np.isfinite(quantile).any():
+            _refuse(coverage, float(count.max()), "cases")
+        return np.where(count > 0, quantile, np.nan).reshape(shape)
+    if strict:
         sizes = member @ there
         mass = (sizes > 0).sum(0).astype(np.float64)
         weights = (member.T @ (1.0 / np.maximum(sizes, 1))) * there / np.maximum(mass, 1)
     else:
         weights, mass = there / np.maximum(count, 1), count.astype(np.float64)
-        if member is not None:
-            plain = _lowest_reaching(flat, weights, np.full(count.shape, coverage))
-            mass = _effective_number(flat > plain, there, member)
+        plain = _lowest_reaching(flat, weights, np.full(count.shape, coverage))
+        mass = _effective_number(flat > plain, there, member)
     quantile = _lowest_reaching(flat, weights, _level(coverage, mass))
     if count.any() and not np.isfinite(quantile).any():
-        _refuse(coverage, float(mass.max()), "cases" if member is None else "blocks")
+        _refuse(coverage, float(mass.max()), "blocks")
     return np.where(count > 0, quantile, np.nan).reshape(shape)
+
+
+def _order_statistic(
+    values: NDArray[np.float64], count: NDArray[np.int64], coverage: float
+) -> NDArray[np.float64]:
+    """Give the ``ceil((n + 1) c)``-th smallest value of each column; infinite where there is none."""
+    rank = np.ceil((count + 1) * coverage - _ROUNDING).astype(np.int64)
+    ordered = np.sort(values, axis=0)  # NaN last
+    found = np.take_along_axis(ordered, np.clip(rank - 1, 0, len(ordered) - 1)[None], 0)[0]
+    return np.where(rank <= count, found, np.inf)
 
 
 def _level(coverage: float, mass: NDArray[np.float64]) -> NDArray[np.float64]:
