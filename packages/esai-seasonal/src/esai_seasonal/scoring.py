@@ -26,7 +26,16 @@ from esai_core.verify import (
 )
 from esai_seasonal.calibration import COVERAGE
 
-__all__ = ["SCORES", "VALIDATION_SCORES", "diagnose", "held_by_lead", "intervals", "power_ratio", "scores", "verify"]
+__all__ = [
+    "SCORES",
+    "VALIDATION_SCORES",
+    "diagnose",
+    "held_by_lead",
+    "intervals",
+    "power_ratio",
+    "scores",
+    "verify",
+]
 
 SCORES = ("rmse", "crps", "crps_fair", "bias", "acc", "spread_skill")
 VALIDATION_SCORES = ("rmse", "crps", "crps_fair", "bias")
