@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from esai_airquality.archive import read_archive, write_archive
 from esai_airquality.mos.alerts import AlertRule
 from esai_airquality.mos.boosting import Trees
 from esai_airquality.mos.panel import Panel
 from esai_airquality.mos.state import State
-from esai_core.errors import InputError, reading
-from esai_core.io import atomic_path
+from esai_core.errors import reading
 
 __all__ = ["load_state", "save_state"]
 
@@ -68,10 +65,7 @@ def save_state(state: State, path: str | Path) -> Path:
         "history": state.history,
         "trees": {key: [trees.kind, trees.threads] for key, trees in state.trees.items()},
     }
-    arrays["facts"] = np.frombuffer(json.dumps(facts).encode(), np.uint8)
-    with atomic_path(path) as temporary, Path(temporary).open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
-    return Path(path)
+    return write_archive(path, arrays, facts)
 
 
 def load_state(path: str | Path) -> State:
@@ -82,12 +76,7 @@ def load_state(path: str | Path) -> State:
     InputError
         If the file is damaged or no state.
     """
-    try:
-        with np.load(io.BytesIO(Path(path).read_bytes()), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        facts = json.loads(arrays["facts"].tobytes())
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"this is no state of a run: {error}", where=path) from error
+    arrays, facts = read_archive(path, wrong="this is no state of a run")
     with reading(path, "a state of esai-airquality"):
         return _assembled(arrays, facts)
 

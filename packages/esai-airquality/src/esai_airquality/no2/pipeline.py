@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from esai_airquality.archive import read_archive, write_archive
 from esai_airquality.no2 import crossval, store
 from esai_airquality.no2.applicability import fit_applicability
 from esai_airquality.no2.config import No2Config
@@ -103,8 +104,7 @@ def _cross_validate(
     saved = run.checkpoints / "validation.npz"
     made: dict[str, np.ndarray] = {}
     if run.resume and saved.exists():
-        with np.load(saved, allow_pickle=False) as file:
-            made = {name: file[name] for name in file.files}
+        made, _ = read_archive(saved, wrong="no cross-validations", remedy="run without --resume")
         log.info("going on after %d cross-validations", len(made))
     for name, parts in folds.items():
         for method in config.no2.methods:
@@ -113,7 +113,7 @@ def _cross_validate(
                 if key in made or (suffix and (not ablate or method == "climatology")):
                     continue
                 made[key] = crossval.out_of_fold(rows, parts, method, config=config.no2, seed=run.seed)
-                np.savez(saved, **made)  # type: ignore[arg-type]
+                write_archive(saved, made, {})
     return made
 
 

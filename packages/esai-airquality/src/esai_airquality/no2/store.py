@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from esai_airquality.archive import read_archive, write_archive
 from esai_airquality.no2.applicability import Applicability
 from esai_airquality.no2.intervals import Intervals
 from esai_airquality.no2.models import Model
 from esai_airquality.no2.predictors import Design
-from esai_core.errors import InputError
-from esai_core.io import atomic_path
 
 __all__ = ["Learnt", "load", "save"]
 
@@ -58,8 +56,7 @@ def save(learnt: Learnt, path: Path) -> None:
     arrays |= {f"intervals_{name}": value for name, value in asdict(learnt.intervals).items()}
     for name in ("mean", "scale", "weights", "points"):
         arrays[f"applicability_{name}"] = getattr(learnt.applicability, name)
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, plain=np.array(json.dumps(plain)), **arrays)
+    write_archive(path, arrays, plain)
 
 
 def load(path: Path) -> Learnt:
@@ -70,12 +67,7 @@ def load(path: Path) -> Learnt:
     InputError
         If the file is damaged.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            found = {name: file[name] for name in file.files}
-        plain = json.loads(str(found["plain"]))
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"the model is damaged ({error})", where=path, remedy="train again") from error
+    found, plain = read_archive(path, wrong="the model is damaged", remedy="train again")
 
     def part(prefix: str) -> dict[str, np.ndarray]:
         return {name.removeprefix(prefix): value for name, value in found.items() if name.startswith(prefix)}

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import io
-import json
-import zipfile
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from esai_airquality.archive import read_archive, write_archive
 from esai_airquality.reanalysis.kriging import Covariance
 from esai_airquality.reanalysis.residuals import Fit
 from esai_airquality.reanalysis.trends import Columns, Trend
-from esai_core.errors import InputError
-from esai_core.io import atomic_path
 
 __all__ = ["load_fit", "save_fit"]
 
@@ -37,10 +33,7 @@ def save_fit(fit: Fit, path: str | Path, *, facts: dict) -> Path:
         arrays |= {"scale": trend.columns.scale, "middle": trend.columns.middle, "fitted": trend.fitted}
         arrays |= {"centre": trend.centre, "slope": trend.slope}
         arrays["saved"] = np.frombuffer(trend.saved, np.uint8)
-    arrays["facts"] = np.frombuffer(json.dumps(told).encode(), np.uint8)
-    with atomic_path(path) as temporary, Path(temporary).open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
-    return Path(path)
+    return write_archive(path, arrays, told)
 
 
 def load_fit(path: str | Path) -> tuple[Fit, dict]:
@@ -51,12 +44,7 @@ def load_fit(path: str | Path) -> tuple[Fit, dict]:
     InputError
         If the file is damaged or no fit.
     """
-    try:
-        with np.load(io.BytesIO(Path(path).read_bytes()), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        facts = json.loads(arrays["facts"].tobytes())
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"this is no fitted model: {error}", where=path) from error
+    arrays, facts = read_archive(path, wrong="this is no fitted model")
     trend = None
     if facts["trend"] is not None:
         told = facts["trend"]
