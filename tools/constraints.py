@@ -36,12 +36,15 @@ def uv() -> str:
     return found
 
 
-def resolve(sources: Sequence[str], target: Path, *, upgrade: bool, root: Path) -> str:
-    """Resolve `sources` to the text of a requirements file; pins of `target` that still fit are kept."""
+def resolve(
+    sources: Sequence[str], target: Path, *, upgrade: bool, root: Path, start: Path | None = None
+) -> str:
+    """Resolve `sources` to the text of a requirements file; pins of `target` (else `start`) that fit stay."""
     with tempfile.TemporaryDirectory() as scratch:
         output = Path(scratch) / "out.txt"
-        if target.exists() and not upgrade:
-            shutil.copyfile(target, output)
+        known = target if target.exists() or start is None else start
+        if known.exists() and not upgrade:
+            shutil.copyfile(known, output)
         command = [
             uv(),
             "pip",
@@ -73,7 +76,9 @@ def package_text(package: repo.Package, *, upgrade: bool, root: Path) -> str:
             sources += ["--extra", name]
         if "test" in package.metadata.get("dependency-groups", {}):
             sources += ["--group", f"{project}:test"]
-        return resolve(sources, package.constraints, upgrade=upgrade, root=root)
+        # A new package starts from the pins of the core, which the pins of the test tools go along with.
+        start = repo.find(repo.CORE, root).constraints
+        return resolve(sources, package.constraints, upgrade=upgrade, root=root, start=start)
 
 
 def compiled(names: Sequence[str], *, upgrade: bool, root: Path) -> dict[Path, str]:
