@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
@@ -49,3 +51,14 @@ def test_one_file_or_a_table_of_models(tmp_path: Path) -> None:
 def test_what_does_not_go_together_is_refused(data: dict, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         validate_config({"data": data}, S2sConfig)
+
+
+def test_the_environment_holds_no_library_of_networks() -> None:
+    """Neither the package nor what it takes of the core, with any extra, asks for TensorFlow."""
+    pattern = re.compile(r"([\w-]+)(?:\[([^]]*)\])?[^;]*(?:.*extra == [\"']([^\"']+))?")
+    ours = [match.groups() for text in requires("esai-s2s") or () if (match := pattern.match(text))]
+    extras = {extra for name, given, _ in ours if name == "esai-core" for extra in (given or "").split(",")}
+    core = [match.groups() for text in requires("esai-core") or () if (match := pattern.match(text))]
+    chosen = {name for name, _, extra in core if extra is None or extra in extras}
+    assert {"numba", "xarray", "zarr"} <= chosen
+    assert not {"tensorflow", "keras", "torch", "jax"} & (chosen | {name for name, *_ in ours})
