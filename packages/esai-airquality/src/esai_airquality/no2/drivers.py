@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from esai_airquality.no2.config import No2Section
 from esai_airquality.no2.crossval import Sample
-from esai_airquality.no2.models import fit
+from esai_airquality.no2.models import Model, fit
 from esai_core.explain import Drivers, mean_size, permutation_importance, randomisation_check
 from esai_core.splits import Fold
 
