@@ -61,7 +61,8 @@ def predictive(
 
     ``jackknife``: the forecast times the ratios y / y-hat of the training rows, each by a fit that left it
     out (the jackknife of Barber et al. 2021, on the scale of ratios): whatever their distribution,
-    zeros included, quantiles (m + 1) p of m ratios cover as they should. ``quasi_poisson``: a gamma
+    quantiles (m + 1) p of m ratios cover as they should. Where some year had no fire the interval is
+    one-sided, from 0 up: nothing can lie below. ``quasi_poisson``: a gamma
     distribution whose variance is phi times its mean. ``negative_binomial``: a gamma distribution whose
     variance is its mean squared over k, to which the negative binomial comes for counts as large as burned
     area in m2. phi and k are estimated from the Pearson residuals of the inner folds.
@@ -122,6 +123,10 @@ def _of_block(
         size = count[:, of_row]
         sample = outer[..., None] * np.sort(ratio, axis=2)[:, of_row]
         low, high = ensemble_interval(sample, coverage=level, axis=-1)
+        if level > 0.5:
+            dormant = sample[..., 0] <= 0.0
+            whole = ensemble_interval(sample, coverage=2.0 * level - 1.0, axis=-1).upper
+            low, high = np.where(dormant, 0.0, low), np.where(dormant, whole, high)
         return low, high, sample, size
     spread = np.where(np.isfinite(ratio), (ratio - 1.0) ** 2, 0.0)
     free = np.maximum(count - 1, 1)

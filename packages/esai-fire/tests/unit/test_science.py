@@ -166,6 +166,17 @@ def test_intervals_cover_as_they_should(kind: str) -> None:
     assert 0.85 <= covered <= 0.95
 
 
+def test_years_without_fire_do_not_widen_the_intervals() -> None:
+    """Nothing can lie below 0: a two-sided interval that begins there would cover 95 %, not 90."""
+    random = np.random.default_rng(1)
+    y = random.gamma(1.0, 1.0, size=(400, 30)) * (random.uniform(size=(400, 30)) > 0.35)
+    plan = make_plan(np.arange(30), train=np.ones(30, bool))
+    inner = np.where(plan.inner[None] >= 0, np.ones((400, 1, 30)), np.nan)
+    made = predictive(y, np.ones(y.shape), inner, of_row=plan.of_row, train=plan.train)
+    assert (made.lower == 0.0).mean() > 0.99
+    assert 0.88 <= ((y >= made.lower) & (y <= made.upper)).mean() <= 0.92
+
+
 @pytest.fixture(scope="module")
 def world() -> tuple:
     """A world with a known driver, through the whole of the nested fits."""

@@ -7,15 +7,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from esai_core.explain import Drivers
-from esai_core.report import Report, add_drivers, add_intervals, key_message, plots, score_rows
+from esai_core.report import Report, key_message, plots, score_rows
 from esai_core.runs import RunFolder
 from esai_core.runs.history import read_history
 from esai_core.runs.metrics import read_metrics
-from esai_seasonal.calibration import COVERAGE
 from esai_seasonal.config import SeasonalConfig
 from esai_seasonal.data import open_static
 from esai_seasonal.methods.correction import METHODS
+from esai_seasonal.trust import conservation, drivers, intervals, intervals_between_nodes
 
 __all__ = ["write_report", "write_superresolution_report"]
 
@@ -27,6 +26,7 @@ SUMMARIES = {
     "adversarial": "the network, trained on against a discriminator",
     "bilinear": "bilinear interpolation of the coarse field",
     "bicubic": "cubic convolution of the coarse field",
+    "lapse_rate": "bilinear along the lapse rate that the training fields have over the relief",
     "residual_climatology": "bilinear plus the mean residual of the hour or month",
 }
 
@@ -57,8 +57,8 @@ def write_report(config: SeasonalConfig, run: RunFolder, found: xr.Dataset) -> N
     _maps(report, config, found, metrics)
     _by_lead_and_month(report, metrics)
     _skill(report, metrics, "crpss")
-    _intervals(report, metrics)
-    _drivers(report, run)
+    intervals(report, metrics)
+    drivers(report, run)
     _calibration(report, found, delivered)
     _spectra(report, found)
     _realism(report, metrics)
@@ -198,43 +198,6 @@ def _skill(report: Report, metrics: dict[str, Any], score: str) -> None:
         "the delivered method is better. "
         "Lines span 90 % intervals from whole blocks (years, or days) drawn with replacement.",
     )
-
-
-def _intervals(report: Report, metrics: dict[str, Any]) -> None:
-    """Tell how sure the delivered values are."""
-    if not metrics["interval"]:
-        report.section("How sure is it", "Too few years to calibrate intervals on.")
-        return
-    add_intervals(
-        report,
-        metrics["interval"],
-        coverage=COVERAGE,
-        units=metrics["units"],
-        text="As wide, in units of the ensemble's spread, as what the delivered method missed in years that "
-        "its fits had not seen: training years forecast from those before them, the validation years, and of "
-        "the test years those that were over when a forecast was issued. Blocks are years.",
-    )
-    compared = metrics["interval_choice"]["compared"]
-    if compared:
-        rows = [
-            {"step of the level": name, **{key: one[key] for key in ("coverage", "width", "interval_score")}}
-            for name, one in compared.items()
-        ]
-        report.table(
-            rows,
-            highlight=f"{metrics['interval_choice']['gamma']:g}",
-            caption="How fast the intervals adapt (0: not at all) was chosen on the years before the test: "
-            "the nearest coverage, then the best interval score.",
-        )
-
-
-def _drivers(report: Report, run: RunFolder) -> None:
-    """Tell what the delivered method follows."""
-    if not run.has("models/drivers.json"):
-        report.section("What drives this", "Too few whole years are scored to tell.")
-        return
-    told = Drivers.load(run.find("models/drivers.json"))
-    add_drivers(report, told.attributions, check=told.check, text=told.text)
 
 
 def _calibration(report: Report, found: xr.Dataset, delivered: str) -> None:
@@ -398,6 +361,9 @@ def write_superresolution_report(config: SeasonalConfig, run: RunFolder, found: 
         caption=f"RMSE by {group[3:]} of the time.",
     )
     _skill(report, metrics, "rmse_skill")
+    intervals_between_nodes(report, metrics)
+    drivers(report, run)
+    conservation(report, metrics)
     _spectra(report, found)
     _realism(report, metrics)
     _training(report, run, metrics)

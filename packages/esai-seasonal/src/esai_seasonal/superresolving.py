@@ -15,11 +15,23 @@ from esai_core.io import check_plausible, load, open_dataset, open_reference, wr
 from esai_core.io.names import VARIABLES, canonical
 from esai_core.runs import RunFolder
 from esai_core.splits import Split
+from esai_core.uncertainty import SplitConformal, with_interval
 from esai_core.verify import block_bootstrap, power_spectrum, score_table
+from esai_seasonal.calibration import COVERAGE
 from esai_seasonal.config import SeasonalConfig
 from esai_seasonal.data import open_static
 from esai_seasonal.fitting import Selection, add_history, choose
 from esai_seasonal.network.superresolution import SuperResolution, groups_of
+from esai_seasonal.refining import (
+    ablation,
+    blocks_of,
+    calibrate,
+    held_by_time,
+    interval_of,
+    lapse_rate_of,
+    refine,
+    refine_all,
+)
 from esai_seasonal.scoring import SCORES, VALIDATION_SCORES, power_ratio
 from esai_seasonal.splitting import described, split_times
 
@@ -29,7 +41,7 @@ log = logging.getLogger(__name__)
 
 DRAWS = 8
 """Fields that adversarial networks draw for each time, to see their spread."""
-FORECAST, VERIFICATION = "forecast.nc", "verification.nc"
+FORECAST, VERIFICATION, BESIDE = "forecast.nc", "verification.nc", "models/beside.json"
 
 
 def open_fields(config: SeasonalConfig) -> xr.DataArray:
@@ -71,27 +83,27 @@ def _fit(fields: xr.DataArray, config: SeasonalConfig, run: RunFolder, part: str
     )
 
 
-def predict_all(fitted: SuperResolution, fields: xr.DataArray) -> dict[str, xr.DataArray]:
-    """Refine the coarsened fields with every method."""
-    coarse = coarsen_nodes(fields, fitted.factor)
-    return {name: fitted.predict(coarse, fields["time"].values, method=name) for name in fitted.methods}
-
-
 def train(config: SeasonalConfig, run: RunFolder) -> None:
     """Fit on the training times, choose on the validation times, refit on both."""
     fields, parts = _opened(config, run)
     with run.stage("fit"):
         trial = _fit(fields.isel(time=parts.train), config, run, "train")
         held_out = fields.isel(time=parts.validate)
+        rate = lapse_rate_of(fields.isel(time=parts.train), trial)
+        predictions = refine_all(trial, held_out, rate)
         table = score_table(
-            predict_all(trial, held_out),
+            predictions,
             held_out,
             scores=VALIDATION_SCORES,
             weights=area_weights(fields["latitude"]),
         )["scores"]
         selection = choose(table, config.model.select_by)
+        conformal = calibrate(trial, predictions[selection.delivered], held_out)
         final = _fit(fields.isel(time=parts.development), config, run, "refit")
         final.save(run.path("models/superresolution/network.npz").parent)
+        rate = lapse_rate_of(fields.isel(time=parts.development), final)
+        kept = {"lapse_rate": rate, "interval": conformal.to_dict()}
+        run.path(BESIDE).write_text(json.dumps(kept, indent=1))
         run.path("selection.json").write_text(json.dumps(selection.as_dict(final.methods), indent=1))
         both = enumerate((trial, final))
         add_history(run, [{"refit": refit, **row} for refit, fitted in both for row in fitted.history])
@@ -104,21 +116,24 @@ def _opened(config: SeasonalConfig, run: RunFolder) -> tuple[xr.DataArray, Split
         return fields, split_times(fields["time"].values, config.split)
 
 
-def _loaded(run: RunFolder) -> tuple[SuperResolution, Selection]:
+def _loaded(run: RunFolder) -> tuple[SuperResolution, Selection, float | None, SplitConformal]:
     content = json.loads(run.find("selection.json").read_text())
-    return SuperResolution.load(run.find("models/superresolution")), Selection.from_dict(content)
+    fitted = SuperResolution.load(run.find("models/superresolution"))
+    beside = json.loads(run.find(BESIDE).read_text())
+    conformal = SplitConformal.from_dict(beside["interval"])
+    return fitted, Selection.from_dict(content), beside["lapse_rate"], conformal
 
 
 def predict(config: SeasonalConfig, run: RunFolder) -> None:
     """Refine the coarsened test fields, or those of ``data.forecast``, with the delivered method."""
     fields, parts = _opened(config, run)
-    fitted, selection = _loaded(run)
+    fitted, selection, rate, conformal = _loaded(run)
     with run.stage("predict"):
         if config.data.forecast is None:
             coarse = coarsen_nodes(fields.isel(time=parts.test), fitted.factor)
         else:
             coarse = load(open_reference(config.data.forecast, variable=config.data.variable))
-        out = fitted.predict(coarse, coarse["time"].values, method=selection.delivered)
+        out = refine(fitted, coarse, coarse["time"].values, selection.delivered, rate)
     with run.stage("write"):
         name = canonical(config.data.variable)
         known = VARIABLES.get(name)
@@ -133,16 +148,23 @@ def predict(config: SeasonalConfig, run: RunFolder) -> None:
             "source": source,
             "references": "esai-seasonal",
         }
-        write_netcdf(out, run.path(FORECAST), provenance=provenance)
+        whole = with_interval(
+            out.to_dataset(),
+            name,
+            interval_of(fitted, out, conformal),
+            coverage=COVERAGE,
+            comment="of the truth between the nodes, from errors on the validation part",
+        )
+        write_netcdf(whole, run.path(FORECAST), provenance=provenance)
 
 
 def evaluate(config: SeasonalConfig, run: RunFolder) -> None:
     """Score every method on the test times."""
     fields, parts = _opened(config, run)
-    fitted, selection = _loaded(run)
+    fitted, selection, rate, conformal = _loaded(run)
     with run.stage("verify"):
         truth = fields.isel(time=parts.test)
-        predictions = predict_all(fitted, truth)
+        predictions = refine_all(fitted, truth, rate)
         written = load(open_reference(run.find(FORECAST), variable=canonical(config.data.variable)))
         if not np.array_equal(written["time"].values, truth["time"].values):
             raise InputError(
@@ -177,6 +199,7 @@ def evaluate(config: SeasonalConfig, run: RunFolder) -> None:
         )
         found = _diagnose(given, truth, selection.delivered)
         write_netcdf(found, run.path(VERIFICATION))
+        ends = interval_of(fitted, given[selection.delivered], conformal)
         run.write_metrics(
             {
                 "split": described(config.split),
@@ -184,10 +207,19 @@ def evaluate(config: SeasonalConfig, run: RunFolder) -> None:
                 "units": str(truth.attrs.get("units", "")),
                 **table,
                 "skill": _intervals(given, truth, selection.delivered, run.seed),
+                "interval": held_by_time(truth, ends, factor=fitted.factor, period=fitted.period),
+                "conservation": ablation(given, truth, factor=fitted.factor),
+                "lapse_rate": rate,
                 **(_realism(fitted, truth, found["spectrum"]) if "adversarial" in given else {}),
                 "selection": {**selection.as_dict(fitted.methods), "best_baseline": selection.best_baseline},
             }
         )
+    with run.stage("explain"):
+        from esai_seasonal.refining_drivers import explain
+
+        told = explain(fitted, truth, delivered=selection.delivered, seed=run.seed)
+        if told is not None:
+            told.save(run.path("models/drivers.json"))
 
 
 def _realism(fitted: SuperResolution, truth: xr.DataArray, spectrum: xr.DataArray) -> dict[str, Any]:
@@ -215,9 +247,7 @@ def _intervals(
     predictions: dict[str, xr.DataArray], truth: xr.DataArray, delivered: str, seed: int
 ) -> dict[str, Any]:
     """RMSE skill against every other method, with 90 % intervals from whole days (or years)."""
-    times = truth["time"].values
-    hourly = np.median(np.diff(times)) < np.timedelta64(1, "D")
-    blocks = times.astype("datetime64[D]" if hourly else "datetime64[Y]").astype(int)
+    blocks = blocks_of(truth["time"].values)
     if np.unique(blocks).size < 2:
         return {}
     weights = area_weights(truth["latitude"])

@@ -199,6 +199,10 @@ class SuperResolution:
         domain = np.broadcast_to(anomaly.mean((1, 2), keepdims=True), anomaly.shape)
         return np.stack([anomaly, level, domain], axis=-1).astype("float32")
 
+    def inputs(self, smooth: np.ndarray, group: np.ndarray) -> dict[str, np.ndarray]:
+        """Make the inputs of a network from interpolated fields and their classes of time."""
+        return {"conditions": self._conditions()[group], "predictors": self._predictors(smooth, group)}
+
     def predict(
         self, coarse: xr.DataArray, times: np.ndarray, *, method: str = "network", draw: int = 0
     ) -> xr.DataArray:
@@ -249,15 +253,11 @@ class SuperResolution:
         from esai_core.training import predict as forward
         from esai_seasonal.network.adversarial import noise
 
-        conditions = self._conditions()
         models = self.models if keys is None else self.opposed
         out = np.zeros(smooth.shape)
         for first in range(0, len(smooth), BATCH):
             some = slice(first, first + BATCH)
-            inputs = {
-                "conditions": conditions[group[some]],
-                "predictors": self._predictors(smooth[some], group[some]),
-            }
+            inputs = self.inputs(smooth[some], group[some])
             if keys is not None:
                 inputs["noise"] = noise(keys[some], self.grid.shape, draw=draw)
             for model in models:
