@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dask
 import dask.array as da
+import dask_jobqueue  # noqa: F401 - its defaults must be in the configuration before a test changes it
 import distributed
 import numpy as np
 import pytest
@@ -126,7 +127,7 @@ def test_slurm_without_its_settings_says_which() -> None:
 SBATCH = """#!/bin/bash
 # A queue of one machine that starts every job at once.
 cp "$1" {folder}/job.sh
-bash "$1" >{folder}/job.log 2>&1 &
+bash {folder}/job.sh >{folder}/job.log 2>&1 &
 echo $! >{folder}/job.pid
 echo "Submitted batch job $!"
 """
@@ -143,15 +144,16 @@ def test_slurm_jobs_do_the_work_and_are_cancelled(tmp_path: Path, monkeypatch) -
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     asked = {"cores": 1, "processes": 1, "memory": "1GB", "queue": "gp_resa", "account": "bsc00"}
     asked |= {"walltime": "00:05:00", "interface": "lo", "local-directory": str(tmp_path)}
-    forecast, truth = (x.chunk({"latitude": 3}) for x in series())
+    forecast, truth = series()
+    lazy = [x.chunk({"latitude": 3}) for x in (forecast, truth)]
     with dask.config.set({f"jobqueue.slurm.{key}": value for key, value in asked.items()}):
         with cluster.connect("slurm:1") as client:
             (place,) = client.run(os.getppid).values()
-            got = verify.crps_fair(forecast, truth, dim="start").compute()
+            got = verify.crps_fair(*lazy, dim="start").compute()
         script = (tmp_path / "job.sh").read_text()
     assert place != os.getpid()
     assert {"#SBATCH -p gp_resa", "#SBATCH -A bsc00", "#SBATCH -t 00:05:00"} <= set(script.splitlines())
-    xr.testing.assert_allclose(got, verify.crps_fair(*series(), dim="start"))
+    xr.testing.assert_allclose(got, verify.crps_fair(forecast, truth, dim="start"))
     assert (tmp_path / "cancelled").read_text() == (tmp_path / "job.pid").read_text()
 
 
