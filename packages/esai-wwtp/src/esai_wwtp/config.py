@@ -36,13 +36,16 @@ class DataConfig(Section):
     """The table ``[data]``: scenes with labels, or chips with masks."""
 
     scenes: tuple[DataPath, ...] = ()
-    """Sentinel-2 scenes: SAFE folders, STAC items (JSON), or folders of one GeoTIFF or JP2 per band."""
+    """Sentinel-2 scenes: SAFE folders, STAC items or searches (JSON), or folders of one GeoTIFF or JP2 per
+    band."""
     labels: tuple[DataPath, ...] = ()
     """Plants: OSM polygons (GeoJSON, GeoPackage), or points (UWWTD tables) that become ignored regions."""
     chips: DataPath | None = None
     """Instead of scenes: a zip of ``images/``, ``masks/`` and ``transforms.csv``."""
     test_scenes: tuple[DataPath, ...] = ()
     """Scenes that do not train: they are predicted and scored. Without them all scenes are predicted."""
+    join: bool = False
+    """Join the STAC items of each day and UTM zone to one scene at 10 m (needs the extra ``stac``)."""
     synthetic: SyntheticConfig | None = None
     """Seeded scenes instead of files."""
     positive: tuple[int, ...] = (1,)

@@ -161,6 +161,6 @@ class Gaussian:
         for sign, one in zip((-1.0, 1.0), self.parameters["classes"], strict=True):
             covariance = np.asarray(one["covariance"])
             away = reflectance.astype(np.float64) - np.asarray(one["mean"])
-            distance = np.einsum("...i,ij,...j->...", away, np.linalg.inv(covariance), away)
+            distance = np.square(away @ np.linalg.cholesky(np.linalg.inv(covariance))).sum(-1)
             logits -= sign * 0.5 * (distance + np.linalg.slogdet(covariance)[1])
         return sigmoid(np.clip(logits, -60, 60))

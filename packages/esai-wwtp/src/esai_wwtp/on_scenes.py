@@ -6,7 +6,8 @@ import json
 import logging
 import shutil
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,11 +28,9 @@ from esai_wwtp.rasters import NO_DATA, cog_writer, said
 from esai_wwtp.sampling import chips_around, sample_chips
 from esai_wwtp.scenes import Scene
 from esai_wwtp.splitting import Parts, split_chips, write_split
+from esai_wwtp.stac import join_items, open_item, read_items
 from esai_wwtp.tiling import infer
 from esai_wwtp.treatment import LEVELS, TreatmentModel
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 __all__ = ["evaluate", "open_scenes", "predict", "report", "train"]
 
@@ -57,13 +56,24 @@ def open_scenes(
 
         return open_toys(data.synthetic, new=new)
     paths = data.test_scenes if new and data.test_scenes else data.scenes
-    scenes = [open_scene(path, bands=data.bands, offset=data.offset, units=data.units) for path in paths]
+    scenes = [scene for path in paths for scene in _open(path, config, decoded)]
     for scene in scenes:
         scene.check()
     if decoded is not None:
         scenes = [decode_once(scene, decoded) for scene in scenes]
     labels = read_labels(data.labels, radius=data.point_radius_m) if data.labels else None
     return scenes, labels
+
+
+def _open(path: Path, config: WwtpConfig, decoded: Path | None) -> list[Scene]:
+    """Open one scene, or those of a STAC search."""
+    data = config.data
+    if path.suffix.lower() != ".json" or data.units == "reflectance" or not path.exists():
+        return [open_scene(path, bands=data.bands, offset=data.offset, units=data.units)]
+    items = read_items(path)
+    if data.join and decoded is not None:
+        return join_items(items, path, data.bands, data.offset, folder=decoded)
+    return [open_item(item, path, data.bands, data.offset) for item in items]
 
 
 def train(config: WwtpConfig, run: RunFolder) -> None:
@@ -266,5 +276,5 @@ def report(config: WwtpConfig, run: RunFolder) -> None:
     """Draw and tell."""
     from esai_wwtp.scene_report import write_report
 
-    scenes, labels = open_scenes(config, new=True)
+    scenes, labels = open_scenes(config, new=True, decoded=run.checkpoints / "decoded")
     write_report(scenes, labels, read_metrics(run.find("metrics.json").parent), config, run)

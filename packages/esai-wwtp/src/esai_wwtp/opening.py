@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from esai_core.config import missing_path
 from esai_core.errors import InputError
-from esai_wwtp.reflectance import BAND_IDS, QUANTIFICATION, Scaling, read_scaling
+from esai_wwtp.reflectance import QUANTIFICATION, Scaling, read_scaling
 from esai_wwtp.scenes import Scene
 
-__all__ = ["open_scene"]
+__all__ = ["open_scene", "scene_of"]
 
 BAND_FILE = re.compile(r"(?:^|_)(B\d\d|B8A|SCL)(?:_(\d\d)m)?\.(?:jp2|tiff?)$", re.IGNORECASE)
 DATE = re.compile(r"_(\d{4})(\d\d)(\d\d)(?:T\d{6})?[_.]")
-COMMON_NAMES = {"blue": "B02", "green": "B03", "red": "B04", "nir": "B08", "scl": "SCL"}
 
 
 def open_scene(
@@ -56,16 +53,24 @@ def open_scene(
 
 def _locate(path: Path, bands: tuple[str, ...], offset: float | None) -> Scene:
     if path.suffix.lower() == ".json":
-        return _open_stac(path, bands, offset)
+        from esai_wwtp.stac import open_item, read_items
+
+        items = read_items(path)
+        if len(items) != 1:
+            raise InputError(f"{len(items)} STAC items", where=path, remedy="give a file with one")
+        return open_item(items[0], path, bands, offset)
     if path.is_file() and not BAND_FILE.search(path.name):
         return _open_stacked(path, bands, offset)
     found = _band_files(path)
     scaling = _scaling(path, offset)
     name = path.stem if path.is_dir() else BAND_FILE.sub("", path.name)
-    return _scene(name, bands, found, scaling, path)
+    return scene_of(name, bands, found, scaling, path)
 
 
-def _scene(name: str, bands: tuple[str, ...], found: dict[str, Path], scaling: Scaling, path: Path) -> Scene:
+def scene_of(
+    name: str, bands: tuple[str, ...], found: dict[str, Path], scaling: Scaling, path: Path
+) -> Scene:
+    """Give a scene of one file per band, and ``SCL`` where there is one; InputError if a band is missing."""
     missing = [band for band in bands if band not in found]
     if missing:
         here = ", ".join(sorted(set(found) - {"SCL"})) or "no band"
@@ -153,51 +158,3 @@ def _open_stacked(path: Path, bands: tuple[str, ...], offset: float | None) -> S
         classes if classes.is_file() else None,
         sensed=_date(path.name),
     )
-
-
-def _open_stac(path: Path, bands: tuple[str, ...], offset: float | None) -> Scene:
-    """Open a STAC item by its assets; ``raster:bands`` gives scale and offset, in reflectance."""
-    try:
-        item: dict[str, Any] = json.loads(path.read_text())
-        assets: dict[str, Any] = item["assets"]
-    except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise InputError("not a STAC item", where=path, remedy="give an item with assets") from error
-    found: dict[str, dict[str, Any]] = {}
-    for key, asset in assets.items():
-        listed = asset.get("eo:bands") or [{}]
-        for name in (listed[0].get("name", ""), COMMON_NAMES.get(key, ""), key.upper()):
-            name = str(name).upper()
-            if name in (*BAND_IDS, "SCL") and "jp2" not in key:
-                found.setdefault(name, asset)
-    properties = item.get("properties", {})
-    offsets, quantification = {}, QUANTIFICATION
-    for band in bands:
-        told = (found.get(band, {}).get("raster:bands") or [{}])[0]
-        if "scale" in told:
-            quantification = 1.0 / float(told["scale"])
-            offsets[band] = float(told.get("offset", 0.0)) * quantification
-    if properties.get("earthsearch:boa_offset_applied") is True:  # the pixels had it taken off: then it is 0
-        offsets = dict.fromkeys(bands, 0.0)
-    elif offset is None and not offsets:
-        raise InputError(
-            "no asset tells scale and offset (raster:bands)",
-            where=path,
-            remedy="set data.offset = 0 (baselines before 04.00) or -1000",
-        )
-    scaling = Scaling(round(quantification, 6), offsets, str(properties.get("s2:processing_baseline", "")))
-    return _scene(
-        str(item.get("id", path.stem)),
-        bands,
-        {band: _href(asset["href"], path) for band, asset in found.items()},
-        scaling if offset is None else scaling.with_offset(offset),
-        path,
-    )
-
-
-def _href(href: str, item: Path) -> Any:
-    """Resolve an address: relative to the item, or one that GDAL reads over the network."""
-    if href.startswith("s3://"):
-        return f"/vsis3/{href.removeprefix('s3://')}"
-    if re.match(r"https?://", href):
-        return f"/vsicurl/{href}"
-    return (item.parent / href).resolve()

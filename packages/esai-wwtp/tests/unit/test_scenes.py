@@ -11,10 +11,11 @@ import pytest
 import rasterio
 from rasterio.crs import CRS
 from shapely import Point, box
+from shapely.geometry import mapping
 
 from esai_core.errors import InputError
 from esai_core.verify import match_objects, pr_auc
-from esai_wwtp.geo import from_corner
+from esai_wwtp.geo import from_corner, to_pixels
 from esai_wwtp.labels import read_labels
 from esai_wwtp.opening import open_scene
 from esai_wwtp.reflectance import Scaling
@@ -27,12 +28,14 @@ MTD = """<a><PROCESSING_BASELINE>05.09</PROCESSING_BASELINE>
 {}</a>"""
 
 
-def write(path: Path, values: np.ndarray, step: float = 10.0, **options: str) -> None:
+def write(
+    path: Path, values: np.ndarray, step: float = 10.0, *, west: float = 500_000, **options: str
+) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     driver = "JP2OpenJPEG" if path.suffix == ".jp2" else "GTiff"
     profile = {"driver": driver, "dtype": values.dtype, "count": 1, "crs": "EPSG:32630"}
     rows, columns = values.shape
-    place = {"height": rows, "width": columns, "transform": from_corner(500_000, 4_500_000, step)}
+    place = {"height": rows, "width": columns, "transform": from_corner(west, 4_500_000, step)}
     with rasterio.open(path, "w", **profile, **place, **options) as file:
         file.write(values, 1)
 
@@ -97,6 +100,67 @@ def test_stac_items_tell_scale_and_offset(safe: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="raster:bands"):
         open_scene(item({}), bands=BANDS)
     assert open_scene(item({}), bands=BANDS, offset=-1000.0).scaling.offset("B02") == -1000
+
+
+@pytest.mark.filterwarnings("ignore:The 'shapely.ops.transform:DeprecationWarning")  # of odc-geo
+@pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning")  # of odc-geo, about affine
+def test_items_of_a_day_are_joined_at_10_m(tmp_path: Path) -> None:
+    pytest.importorskip("odc.stac")
+    from esai_wwtp.stac import join_items, read_items
+
+    random = np.random.default_rng(4)
+    whole = random.integers(1001, 4000, (40, 60, 4)).astype(np.uint16)
+    classes = np.full((20, 30), 4, np.uint8)
+    classes[3, 20] = 9
+    features = []
+    for tile, (left, right) in {"a": (0, 40), "b": (30, 60)}.items():  # they overlap by 10 columns
+        assets = {}
+        for number, (key, band) in enumerate(zip(("blue", "green", "red", "nir"), BANDS, strict=True)):
+            write(tmp_path / f"{tile}_{band}.tif", whole[:, left:right, number], west=500_000 + 10 * left)
+            told = [{"scale": 0.0001, "offset": -0.1}]
+            assets[key] = {"href": f"./{tile}_{band}.tif", "eo:bands": [{"name": band}], "raster:bands": told}
+        write(
+            tmp_path / f"{tile}_SCL.tif", classes[:, left // 2 : right // 2], 20.0, west=500_000 + 10 * left
+        )
+        assets["scl"] = {"href": f"./{tile}_SCL.tif"}
+        outline = box(500_000 + 10 * left, 4_499_600, 500_000 + 10 * right, 4_500_000)
+        place = geopandas.GeoSeries([outline], crs=32630).to_crs(4326)
+        features.append(
+            {
+                "type": "Feature",
+                "stac_version": "1.0.0",
+                "id": f"S2_{tile}",
+                "geometry": mapping(place.iloc[0]),
+                "bbox": place.total_bounds.tolist(),
+                "properties": {
+                    "datetime": "2023-08-21T11:06:21Z",
+                    "proj:epsg": 32630,
+                    "proj:shape": [40, right - left],
+                    "proj:transform": [10, 0, 500_000 + 10 * left, 0, -10, 4_500_000],
+                },
+                "links": [],
+                "assets": assets,
+            }
+        )
+    path = tmp_path / "search.json"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    items = read_items(path)
+    (scene,) = join_items(items, path, BANDS, None, folder=tmp_path / "joined")
+    scene.check()
+    assert scene.sensed == "2023-08-21"
+    row, column = (round(float(one)) for one in to_pixels(scene.transform, 500_000, 4_500_000))
+    values = scene.read(scene.whole)[row : row + 40, column : column + 60]
+    expected = (whole - 1000.0) / 10_000
+    cloud = np.zeros((40, 60), bool)
+    cloud[6:8, 40:42] = True
+    assert np.isnan(values[cloud]).all()
+    np.testing.assert_allclose(values[~cloud], expected[~cloud], atol=1e-6)
+    items[1]["assets"]["nir"]["raster:bands"] = [{"scale": 0.0001, "offset": 0.0}]
+    with pytest.raises(InputError, match="different offsets"):
+        join_items(items, path, BANDS, None, folder=tmp_path / "other")
+    del items[0]["properties"]["proj:epsg"]
+    with pytest.raises(InputError, match="no projection"):
+        join_items(items, path, BANDS, None, folder=tmp_path / "other")
 
 
 def scene_in_memory() -> Scene:
