@@ -169,7 +169,6 @@ def _digitised(values: np.ndarray, *edges: np.ndarray) -> np.ndarray:
 
 def _quantiles(da: xr.DataArray, core: list[str], rows: list[np.ndarray], size: int) -> xr.DataArray:
     """Return the edges (..., group, edge) of the samples at the rows of each group."""
-
     axes = len(core)
 
     def block(values: np.ndarray) -> np.ndarray:
