@@ -166,6 +166,8 @@ def test_the_last_days_of_the_year_have_edges_although_week_53_is_rare() -> None
     early = weekly.take(np.flatnonzero(starts < np.datetime64("2004-12-01")))
     categories = fit_categories(early, group="week", window=1)
     assert not np.isnan(categories.codes(weekly)).any()
+    # A week 53 of its own would have two cases in ten years, and no edges.
+    assert not np.isnan(fit_categories(weekly, group="week", window=0).codes(weekly)).any()
 
 
 def test_weeks_that_are_only_before_held_out_seasons_borrow_the_edges_of_their_neighbours() -> None:
