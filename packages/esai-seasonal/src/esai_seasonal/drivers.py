@@ -208,9 +208,8 @@ def _pattern(found: tuple[Attribution, ...]) -> NDArray[np.float64]:
 
 def _gradients(network: Any, sample: Sample, data: Data, seed: int) -> tuple[Attribution, Any]:
     """Integrated gradients of the centre with respect to what enters the network, by lead."""
-    from keras import ops
-
     from esai_core import nn
+    from esai_core.nn._keras import ops
     from esai_seasonal.network.features import moments
 
     leads = sample.hindcast["lead"].values

@@ -63,9 +63,8 @@ def explain(fitted: SuperResolution, truth: xr.DataArray, *, delivered: str, see
     """
     if not fitted.models:
         return None
-    from keras import ops
-
     from esai_core import nn, training
+    from esai_core.nn._keras import ops
 
     chosen = np.sort(np.random.default_rng(seed).permutation(truth.sizes["time"])[:CASES])
     some = truth.isel(time=chosen).transpose("time", "latitude", "longitude")
