@@ -16,6 +16,7 @@ import repo
 
 MODULES = {  # name on the index: name in Python, where they differ by more than - and _
     "netcdf4": "netCDF4",
+    "odc-stac": "odc",
     "pillow": "PIL",
     "pyyaml": "yaml",
     "scikit-image": "skimage",
