@@ -45,6 +45,7 @@ MINIMUM = 30
 """Plants with a known load that a model needs: fewer give no interval."""
 FOLDS = 5
 RANDOM_MODELS = 3
+WRITTEN = ("features", "margin", "scores", "intervals", "drivers")
 
 
 @dataclass(frozen=True)
@@ -153,17 +154,18 @@ class CapacityModel:
         folder.mkdir(parents=True, exist_ok=True)
         for quantile, booster in self.boosters.items():
             booster.save_model(folder / f"capacity_{quantile:g}.json")
-        told = {
-            name: getattr(self, name) for name in ("features", "margin", "scores", "intervals", "drivers")
-        }
+        told = {name: getattr(self, name) for name in WRITTEN}
         (folder / "capacity.json").write_text(json.dumps(told, indent=1) + "\n")
 
     @classmethod
     def load(cls, folder: Path) -> CapacityModel:
-        """Read what `save` wrote."""
+        """Read what `save` wrote; InputError where it is of another version."""
         import xgboost
 
-        told = json.loads((folder / "capacity.json").read_text())
+        path = folder / "capacity.json"
+        told = json.loads(path.read_text())
+        if set(told) != set(WRITTEN):
+            raise InputError("a model of loads of another version", where=path, remedy="train again")
         boosters = {}
         for quantile in QUANTILES:
             boosters[quantile] = xgboost.Booster()

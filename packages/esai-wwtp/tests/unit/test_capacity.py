@@ -53,6 +53,9 @@ def test_a_model_is_read_as_it_was_written(model: CapacityModel, tmp_path: Path)
     new = made_up(20, 7).drop(columns="load")
     pd.testing.assert_frame_equal(model.predict(new), again.predict(new))
     assert list(again.predict(new.iloc[:0])["load"]) == []
+    (tmp_path / "capacity.json").write_text('{"margin": 0.1, "scores": {}}')
+    with pytest.raises(InputError, match="another version"):
+        CapacityModel.load(tmp_path)
 
 
 def test_few_loads_are_refused() -> None:
