@@ -2,15 +2,13 @@
 
 The share of the time that the stream costs, `idle_share`, is one minus the time of the same loop on arrays
 over that of the stream; the peak memory is that of this process, in which nothing but the chunks in work is
-loaded before the peers' arrays are. An epoch is 12 steps; the best after the first one counts. Last, two
-worker processes train on the stream together: `worker_peak_mib` is the peak memory of the larger one (Linux).
+loaded before the peers' arrays are. An epoch is 12 steps; the best after the first one counts.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
 import tempfile
 import time
@@ -48,20 +46,6 @@ def write(path: Path, days: int, rows: int, columns: int, chunk: int) -> None:
             ds.to_zarr(path, append_dim="time")
 
 
-class Measured(Stream):
-    """A stream whose process leaves word of its peak memory; `resource` would count the parent's too."""
-
-    peaks: Path
-
-    def read(self, numbers: np.ndarray) -> tuple:
-        """Give the examples of these numbers."""
-        found = super().read(numbers)
-        status = Path("/proc/self/status").read_text()
-        peak = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
-        (self.peaks / f"{os.getpid()}").write_text(peak)
-        return found
-
-
 def prepare(values: dict[str, np.ndarray], index: dict[str, np.ndarray]) -> tuple:
     """Give a residual network's inputs and target."""
     low = values["low"][..., None]
@@ -78,7 +62,7 @@ def main() -> None:
     def network() -> keras.Model:
         return nn.build("resnet", fields=(rows, columns, 1), width=width, depth=depth)
 
-    def seconds(data: object, folder: str, workers: int | None = None) -> float:
+    def seconds(data: object, folder: str) -> float:
         """Seconds of the best epoch after the first."""
         history = fit(
             network,
@@ -86,7 +70,6 @@ def main() -> None:
             loss=nn.make_loss("mse"),
             config=config,
             folder=folder,
-            workers=workers,
         )
         return min(history.column("seconds")[2:])
 
@@ -104,12 +87,6 @@ def main() -> None:
             "arrays in memory": seconds(held, f"{folder}/held"),
             "keras fit": of_keras(network(), held, batch),
         }
-        measured = Measured({"low": store.low, "high": store.high}, prepare, select=np.sort(chosen))
-        measured.peaks = Path(folder) / "peaks"
-        measured.peaks.mkdir()
-        shared = seconds(measured, f"{folder}/shared", workers=2)
-        peaks = {path.name: int(path.read_text()) / 1024 for path in measured.peaks.iterdir()}
-        peaks.pop(str(os.getpid()), None)
     for name, value in ours.items():
         for peer, theirs in peers.items():
             result = {
@@ -119,8 +96,6 @@ def main() -> None:
                 "peer_s": theirs,
                 "idle_share": max(0.0, 1 - peers["arrays in memory"] / value),
                 "stream_peak_mib": peak,
-                "two_workers_s": shared,
-                "worker_peak_mib": max(peaks.values()),
             }
             print(json.dumps(result), flush=True)
 
