@@ -104,10 +104,12 @@ def choose_weights(
 ) -> np.ndarray:
     """Return the weights of the methods; the first is climatology.
 
-    Weights of everything at once follow the noise of a dozen winters. So methods are added one at a time to
-    climatology and the best single one, and only where they lower the RPS of blocks that the weights have not
-    seen (each block left out in turn) by more than one standard error over the blocks; the pull towards
-    climatology that does best on left-out blocks is taken.
+    Weights of everything at once follow the noise of a dozen winters, and which of two like methods is the
+    better one is noise as well. So the best single method and those whose RPS on blocks that the weights have
+    not seen (each block left out in turn) is not higher by more than one standard error over the blocks share
+    their weight evenly: the RPS of a mean is never above the mean RPS. Others are added one at a time, and
+    only where they lower that RPS by more than a standard error; the pull towards climatology that does best
+    on left-out blocks is taken.
 
     Parameters
     ----------
@@ -141,19 +143,24 @@ def choose_weights(
     if len(matrices) < 3:
         return weights(list(range(size)), everything, 0.01 if shrinkage is None else shrinkage)
     singles = {j: losses([0, j], 0.0) for j in range(1, size)}
-    first = min(singles, key=lambda j: float(singles[j].sum()))
-    chosen, current = [0, first], singles[first]
+    best = min(singles.values(), key=lambda loss: float(loss.sum()))
+    alike = [j for j, loss in singles.items() if not _clearly(loss - best)]
+    parts = np.eye(size)[[0, *alike[:1], *(j for j in singles if j not in alike)]]
+    parts[1] = np.isin(np.arange(size), alike) / len(alike)
+    matrices = parts @ matrices @ parts.T  # from here on methods that are alike are one
+    size = len(parts)
+    chosen, current = [0, 1], losses([0, 1], 0.0)
     while True:
         tried = {j: losses(sorted([*chosen, j]), 0.0) for j in range(1, size) if j not in chosen}
         better = {j: loss for j, loss in tried.items() if _clearly(current - loss)}
         if not better:
             break
-        best = min(better, key=lambda j: float(better[j].sum()))
-        chosen, current = sorted([*chosen, best]), better[best]
+        added = min(better, key=lambda j: float(better[j].sum()))
+        chosen, current = sorted([*chosen, added]), better[added]
     pull = shrinkage
     if pull is None:
         pull = min(PULLS, key=lambda p: float(losses(chosen, p).sum()))
-    return weights(chosen, everything, pull)
+    return weights(chosen, everything, pull) @ parts
 
 
 def _clearly(gain: np.ndarray) -> bool:
