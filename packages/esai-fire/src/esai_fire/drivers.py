@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esai_core import glm
-from esai_core.explain import Drivers, mean_size, permutation_importance, randomisation_check
+from esai_core.explain import Attribution, Drivers, mean_size, permutation_importance, randomisation_check
 from esai_fire.folds import Plan
 from esai_fire.forecasters import Settings
 from esai_fire.nested import Nested, run_nested
@@ -95,20 +95,30 @@ def explain(
         parts[:, rows], names=names, method="contributions", by=labels,
         units="mean size of the contribution to the logarithm",
     )  # fmt: skip
+    told = [size]
+    if np.unique(series.year[rows]).size > 1:  # a year alone has none to change places with
+        told.append(_by_skill(series, nested, rows, names, parts, seed))
+    some = np.unique(np.linspace(0, series.names.size - 1, _SAMPLE).round().astype(int))
+    check = None
+    if np.abs(parts[some]).sum() > 0.0:
+        quick = replace(settings, engine="numba")  # all engines find the same
+        chance = [_of_chance(problem, some, pool, quick, seed + number) for number in range(_CHECKS)]
+        check = randomisation_check(parts[some], chance)
+    return Drivers(tuple(told), check, _TEXT)
+
+
+def _by_skill(
+    series: Series, nested: Nested, rows: NDArray, names: list[str], parts: NDArray, seed: int
+) -> Attribution:
+    """Score an index by the deviance that the stack gains where it is taken from other years."""
     mean = np.nanmean(series.y, axis=1, keepdims=True)
     with np.errstate(divide="ignore", invalid="ignore"):
         base = nested.outer["stack"] / mean / np.exp(parts.sum(axis=2))
-    by_skill = permutation_importance(
+    return permutation_importance(
         lambda x: base[:, rows].T * np.exp(x.sum(axis=2)),
         parts[:, rows].transpose(1, 0, 2), (series.y / mean)[:, rows].T, names=names,
         blocks=series.year[rows], loss=_poisson, units="increase of the Poisson deviance", seed=seed,
     )  # fmt: skip
-    some = np.unique(np.linspace(0, series.names.size - 1, _SAMPLE).round().astype(int))
-    check = None
-    if np.abs(parts[some]).sum() > 0.0:
-        chance = [_of_chance(problem, some, pool, settings, seed + number) for number in range(_CHECKS)]
-        check = randomisation_check(parts[some], chance)
-    return Drivers((size, by_skill), check, _TEXT)
 
 
 def _of_chance(

@@ -13,7 +13,7 @@ from esai_core.errors import UsageError
 from esai_core.splits import Fold, drop_overlap, k_fold, year_blocks
 from esai_s2s.config import S2sConfig
 from esai_s2s.methods.emos import power_of
-from esai_s2s.methods.registry import METHODS, NEEDS_FORECAST, POOLED, fit_method, to_cells
+from esai_s2s.methods.registry import FAMILIES, METHODS, NEEDS_FORECAST, POOLED, fit_method, to_cells
 from esai_s2s.methods.settings import Settings
 from esai_s2s.methods.stacking import choose_weights, gram, mix
 from esai_s2s.predictors import remember
@@ -329,7 +329,7 @@ def weigh(grams: Grams, plan: Plan) -> tuple[dict[str, float], dict[str, float]]
         return {name: float(name == "climatology") for name in names}, {}
     mean = grams.matrices[some].sum(axis=0) / grams.mass[some].sum()
     blocks = list(zip(grams.matrices[some], grams.mass[some].tolist(), strict=True))
-    weights = choose_weights(blocks, shrinkage=plan.shrinkage)
+    weights = choose_weights(blocks, [FAMILIES[name] for name in names], shrinkage=plan.shrinkage)
     return (
         dict(zip(names, map(float, weights), strict=True)),
         dict(zip(names, map(float, np.diag(mean)), strict=True)),

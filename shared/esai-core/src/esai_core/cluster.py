@@ -118,14 +118,20 @@ def _started(kind: str, count: int) -> Any:
     import distributed as library
 
     distributed: Any = library
-    environment = {"OMP_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1, "NUMBA_NUM_THREADS": 1}
+    # What is set before the spawn stands for a moment in this process too, whose numba would take it.
+    environment = {
+        "distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1},
+        "distributed.nanny.environ": {"NUMBA_NUM_THREADS": 1},
+    }
+    # No dashboard, and any port for what is left of it: the usual one may be taken.
+    options = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
     if kind == "local":
-        with dask.config.set({"distributed.nanny.pre-spawn-environ": environment}):
+        with dask.config.set(environment):
             return distributed.LocalCluster(
                 n_workers=count,
                 threads_per_worker=1,
                 host="127.0.0.1",
-                dashboard_address=None,
+                scheduler_kwargs=options,
                 silence_logs=logging.ERROR,
             )
     try:
@@ -140,10 +146,8 @@ def _started(kind: str, count: int) -> Any:
             where="--cluster slurm",
             remedy="set them, and queue and account, under jobqueue.slurm in ~/.config/dask/jobqueue.yaml",
         )
-    # No dashboard, as above: its port may be taken on a login node.
-    options = {"dashboard": False, "dashboard_address": None}
     options |= dask.config.get("jobqueue.slurm.scheduler-options", None) or {}
-    with dask.config.set({"distributed.nanny.pre-spawn-environ": environment}):
+    with dask.config.set(environment):
         cluster = jobs.SLURMCluster(scheduler_options=options)
     cluster.scale(jobs=count)
     return cluster

@@ -17,6 +17,7 @@ from esai_s2s.predictors import Predictors, fit_predictors
 from esai_s2s.sample import Categories, Sample
 
 __all__ = [
+    "FAMILIES",
     "METHODS",
     "NEEDS_FORECAST",
     "POOLED",
@@ -37,6 +38,16 @@ METHODS: dict[str, Any] = {
     "emos": Emos,
 }
 """Name to class; climatology needs no fit, and the ensemble is made of the others."""
+
+FAMILIES = {
+    "climatology": "climatology",
+    "raw": "counts",
+    "logistic": "regression",
+    "emos": "regression",
+    "forest": "forest",
+    "boosting": "boosting",
+}
+"""Name to family: both regressions map the mean and spread of the members to a smooth distribution."""
 
 NEEDS_FORECAST = frozenset({"raw", "emos"})
 """Methods that past observations cannot stand in for."""

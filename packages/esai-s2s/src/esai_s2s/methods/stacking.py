@@ -100,21 +100,24 @@ PULLS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 
 
 def choose_weights(
-    blocks: Sequence[tuple[np.ndarray, float]], *, shrinkage: float | None = None
+    blocks: Sequence[tuple[np.ndarray, float]], families: Sequence[str], *, shrinkage: float | None = None
 ) -> np.ndarray:
     """Return the weights of the methods; the first is climatology.
 
     Weights of everything at once follow the noise of a dozen winters, and which of two like methods is the
-    better one is noise as well. So the best single method and those whose RPS on blocks that the weights have
-    not seen (each block left out in turn) is not higher by more than one standard error over the blocks share
-    their weight evenly: the RPS of a mean is never above the mean RPS. Others are added one at a time, and
-    only where they lower that RPS by more than a standard error; the pull towards climatology that does best
-    on left-out blocks is taken.
+    better one is noise as well: weights that leave a winter out even follow it the wrong way round. So the
+    best single method and those like it share their weight evenly. Alike are methods whose RPS on blocks that
+    the weights have not seen (each block left out in turn) is not higher by more than one standard error over
+    the blocks, or by two within the family of the best. Others are added one at a time, and only where they
+    lower that RPS by more than a standard error; the pull towards climatology that does best on left-out
+    blocks is taken.
 
     Parameters
     ----------
     blocks : sequence of (matrix, weight)
         `gram` of the out-of-fold forecasts of each block (winter, year).
+    families : sequence of str
+        Family of each method; climatology is one of its own.
     shrinkage : float, optional
         The pull, relative to the RPS of climatology, instead of the best of `PULLS`.
     """
@@ -143,10 +146,9 @@ def choose_weights(
     if len(matrices) < 3:
         return weights(list(range(size)), everything, 0.01 if shrinkage is None else shrinkage)
     singles = {j: losses([0, j], 0.0) for j in range(1, size)}
-    best = min(singles.values(), key=lambda loss: float(loss.sum()))
-    alike = [j for j, loss in singles.items() if not _clearly(loss - best)]
-    parts = np.eye(size)[[0, *alike[:1], *(j for j in singles if j not in alike)]]
-    parts[1] = np.isin(np.arange(size), alike) / len(alike)
+    alike = _alike(singles, families)
+    alone = [j for j in singles if j not in alike]
+    parts = np.vstack([np.eye(size)[0], np.isin(np.arange(size), alike) / len(alike), np.eye(size)[alone]])
     matrices = parts @ matrices @ parts.T  # from here on methods that are alike are one
     size = len(parts)
     chosen, current = [0, 1], losses([0, 1], 0.0)
@@ -163,6 +165,13 @@ def choose_weights(
     return weights(chosen, everything, pull) @ parts
 
 
-def _clearly(gain: np.ndarray) -> bool:
-    """Tell whether the summed gain is more than one standard error, from the scatter over the blocks."""
-    return float(gain.sum()) > float(gain.std(ddof=1)) * len(gain) ** 0.5
+def _alike(losses: Mapping[int, np.ndarray], families: Sequence[str]) -> list[int]:
+    """Return the best method and those that are not clearly worse; `losses` (blocks,) are of each method."""
+    best = min(losses, key=lambda j: float(losses[j].sum()))
+    errors = {j: 2.0 if families[j] == families[best] else 1.0 for j in losses}
+    return [j for j in losses if not _clearly(losses[j] - losses[best], errors=errors[j])]
+
+
+def _clearly(gain: np.ndarray, *, errors: float = 1.0) -> bool:
+    """Tell whether the summed gain is more than some standard errors, from the scatter over the blocks."""
+    return float(gain.sum()) > errors * float(gain.std(ddof=1)) * len(gain) ** 0.5
