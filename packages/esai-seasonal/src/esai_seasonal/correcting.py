@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from esai_core.errors import InputError
-from esai_core.io import load, open_dataset, open_hindcast, write_netcdf
+from esai_core.io import load, open_dataset, open_hindcast, open_reference, write_netcdf
 from esai_core.runs import RunFolder
 from esai_core.uncertainty import Interval
 from esai_seasonal import forecasting
@@ -85,10 +85,18 @@ def _interval(config: SeasonalConfig, fitted: Fitted, data: Data, ensemble: xr.D
     """Give the intervals of a forecast; truths of its starts count from when they are known."""
     if fitted.past is None:
         return None
-    new = errors_of(ensemble, _truth_of(config, data, ensemble))
+    new = errors_of(ensemble, _known_truth(config, data, ensemble))
     past = fitted.past
     made = predict_interval(past.errors, new, gamma=past.gamma, units=past.units)
     return made.clip(low=0.0) if data.kind == "multiplicative" else made
+
+
+def _known_truth(config: SeasonalConfig, data: Data, forecast: xr.DataArray) -> xr.DataArray:
+    """Give the truth of a forecast, NaN where all of it lies beyond the reference."""
+    last = open_reference(config.data.reference, variable=config.data.variable)["time"].values.max()
+    if (forecast["valid_time"].values > last).all():
+        return xr.full_like(forecast.isel(number=0, drop=True), np.nan)
+    return _truth_of(config, data, forecast)
 
 
 def _truth_of(config: SeasonalConfig, data: Data, forecast: xr.DataArray) -> xr.DataArray:

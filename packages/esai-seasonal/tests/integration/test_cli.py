@@ -56,13 +56,14 @@ def test_what_is_worked_through_in_blocks_is_what_fits_into_memory(toy, tmp_path
     )  # fmt: skip
     done = run_cli(main, ["run", toy.config, "--out", tmp_path / "blocks"])
     assert done.code == 0, done.err
-    assert len(written[0][-2]) > 1  # several blocks of latitudes reach the file
+    assert len(written[0]["latitude"]) > 1  # several blocks of latitudes reach the file
     metrics = [json.loads((folder / "metrics.json").read_text()) for folder in (tmp_path / "blocks", toy.run)]
     assert metrics[0]["delivered"] == metrics[1]["delivered"]
     for name, row in metrics[1]["scores"].items():
         assert metrics[0]["scores"][name] == pytest.approx(row, rel=1e-5, abs=1e-9), name
     ours, whole = (xr.load_dataset(folder / "forecast.nc") for folder in (tmp_path / "blocks", toy.run))
-    xr.testing.assert_allclose(ours, whole, rtol=1e-6)
+    xr.testing.assert_allclose(ours["t2m"], whole["t2m"], rtol=1e-6)
+    xr.testing.assert_allclose(ours, whole, rtol=1e-5)  # errors in units of a spread, in single precision
 
 
 def test_metrics_follow_the_contract(toy) -> None:
