@@ -93,9 +93,10 @@ def _interval(config: SeasonalConfig, fitted: Fitted, data: Data, ensemble: xr.D
 
 def _known_truth(config: SeasonalConfig, data: Data, forecast: xr.DataArray) -> xr.DataArray:
     """Give the truth of a forecast, NaN where all of it lies beyond the reference."""
-    last = open_reference(config.data.reference, variable=config.data.variable)["time"].values.max()
-    if (forecast["valid_time"].values > last).all():
-        return xr.full_like(forecast.isel(number=0, drop=True), np.nan)
+    if config.data.forecast is not None:
+        last = open_reference(config.data.reference, variable=config.data.variable)["time"].values.max()
+        if (forecast["valid_time"].values > last).all():
+            return xr.full_like(forecast.isel(number=0, drop=True), np.nan)
     return _truth_of(config, data, forecast)
 
 

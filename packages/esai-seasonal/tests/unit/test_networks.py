@@ -71,6 +71,29 @@ def test_the_loss_is_that_of_the_members_written_out() -> None:
     np.testing.assert_allclose(ours, np.asarray(want), rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {"conditions": 11, "predictors": 4, "spread": 1},
+        {"conditions": 5, "predictors": 3, "filters": 6},
+        {"conditions": 5, "predictors": 3, "filters": 6, "noise": 4, "member": True},
+    ],
+    ids=["correction", "super-resolution", "adversarial"],
+)
+def test_every_network_gives_the_same_numbers_from_onnx(tmp_path: Path, shape: dict[str, int]) -> None:
+    from esai_core import nn
+    from esai_core.training import predict
+    from esai_seasonal.network import varying
+
+    rng = np.random.default_rng(5)
+    model = varying.build(**shape)
+    model.set_weights([rng.normal(scale=0.3, size=w.shape).astype("f4") for w in model.get_weights()])
+    inputs = {t.name: rng.normal(size=(3, 13, 17, t.shape[-1])).astype("f4") for t in model.inputs}
+    expected = predict(model, inputs, batch_size=2)
+    again = nn.OnnxModel(nn.export_onnx(model, tmp_path / "model.onnx")).predict(inputs, batch_size=2)
+    np.testing.assert_allclose(again, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+
+
 def test_an_untrained_network_gives_its_baseline() -> None:
     from esai_seasonal.network import varying
 

@@ -28,6 +28,7 @@ from esai_core.explain import Attribution, permutation_importance, randomisation
 from esai_core.splits import spatial_blocks
 from esai_core.splits.space import block_labels
 from esai_core.uncertainty import conformal_quantile, interval_scores
+from esai_wwtp import trees
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -160,16 +161,11 @@ class CapacityModel:
     @classmethod
     def load(cls, folder: Path) -> CapacityModel:
         """Read what `save` wrote; InputError where it is of another version."""
-        import xgboost
-
         path = folder / "capacity.json"
         told = json.loads(path.read_text())
         if set(told) != set(WRITTEN):
             raise InputError("a model of loads of another version", where=path, remedy="train again")
-        boosters = {}
-        for quantile in QUANTILES:
-            boosters[quantile] = xgboost.Booster()
-            boosters[quantile].load_model(folder / f"capacity_{quantile:g}.json")
+        boosters = {quantile: trees.load(folder / f"capacity_{quantile:g}.json") for quantile in QUANTILES}
         return cls(**{**told, "features": tuple(told["features"])}, boosters=boosters)
 
 
@@ -240,7 +236,7 @@ def _drivers(
         def predict(rows: NDArray[np.float64]) -> NDArray[np.float64]:
             found = np.empty(len(rows))
             for fold, model in zip(folds, medians, strict=True):
-                found[fold.test] = _median(model, rows[fold.test])
+                found[fold.test] = trees.apply(model, rows[fold.test])
             return found
 
         return permutation_importance(
@@ -268,27 +264,10 @@ def _boost(x: NDArray[np.float64], y: NDArray[np.float64], seed: int) -> dict[fl
 
 
 def _boost_one(x: NDArray[np.float64], y: NDArray[np.float64], quantile: float, seed: int) -> Any:
-    import xgboost
-
-    settings = {
-        "objective": "reg:quantileerror",
-        "quantile_alpha": quantile,
-        "max_depth": 3,
-        "eta": 0.05,
-        "min_child_weight": 5,
-        "subsample": 0.8,
-        "seed": seed,
-        "nthread": 1,
-    }
-    return xgboost.train(settings, xgboost.DMatrix(x, label=y), num_boost_round=120)
-
-
-def _median(booster: Any, x: NDArray[np.float64]) -> NDArray[np.float64]:
-    import xgboost
-
-    return np.asarray(booster.predict(xgboost.DMatrix(x)), dtype=np.float64)
+    objective = {"objective": "reg:quantileerror", "quantile_alpha": quantile}
+    return trees.boost(x, y, rounds=120, eta=0.05, seed=seed, **objective)
 
 
 def _apply(boosters: dict[float, Any], x: NDArray[np.float64]) -> NDArray[np.float64]:
     """Give the quantiles ``(plant, 3)``, sorted: trees of their own may cross."""
-    return np.sort(np.stack([_median(boosters[q], x) for q in QUANTILES], axis=1), axis=1)
+    return np.sort(np.stack([trees.apply(boosters[q], x) for q in QUANTILES], axis=1), axis=1)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from esai_wwtp.scenes import Scene, Window
 from esai_wwtp.splitting import Parts
 from esai_wwtp.tiling import infer
 
-__all__ = ["choose_threshold", "find_lookalikes", "smallest_plant"]
+__all__ = ["Look", "choose_threshold", "find_lookalikes", "smallest_plant"]
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,34 @@ THRESHOLDS = np.arange(5, 96, 5) / 100.0
 Runner = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
+@dataclass(frozen=True, eq=False)
+class Look:
+    """A trained network, and the scenes with the labels and chips that it was trained on.
+
+    Attributes
+    ----------
+    scenes : list of Scene
+        Those that the chips come from.
+    labels : Labels
+    chips : Chips
+        With their places.
+    split : Parts
+        What the chips are for.
+    runner : callable
+        Of the network.
+    card : Card
+    config : WwtpConfig
+    """
+
+    scenes: list[Scene]
+    labels: Labels
+    chips: Chips
+    split: Parts
+    runner: Runner
+    card: Card
+    config: WwtpConfig
+
+
 def smallest_plant(labels: Labels, scenes: list[Scene]) -> int:
     """Give the pixels below which a find is dropped: half of the 5 % quantile of the labelled plants."""
     areas = [
@@ -51,42 +80,24 @@ def smallest_plant(labels: Labels, scenes: list[Scene]) -> int:
     return max(1, round(0.5 * float(np.quantile(areas, 0.05)))) if areas else 1
 
 
-def find_lookalikes(
-    scenes: list[Scene],
-    labels: Labels,
-    chips: Chips,
-    split: Parts,
-    runner: Runner,
-    card: Card,
-    config: WwtpConfig,
-) -> list[NDArray[np.float64]]:
+def find_lookalikes(look: Look) -> list[NDArray[np.float64]]:
     """Look for what the network takes for a plant in the training part of the scenes, and none is.
 
-    Parameters
-    ----------
-    scenes : list of Scene
-        Those that the chips come from.
-    labels : Labels
-    chips : Chips
-        With their places.
-    split : Parts
-        Nothing within the buffer of a chip that validates or is scored is looked at.
-    runner : callable
-        Of the network.
-    card : Card
-    config : WwtpConfig
+    Nothing within the buffer of a chip that validates or is scored is looked at.
 
     Returns
     -------
     list of array (find, 2)
         Of each scene, row and column of the middle of each find.
     """
-    held = np.concatenate([split.validate, split.test])
+    held = np.concatenate([look.split.validate, look.split.test])
+    reach = 1000.0 * look.config.split.buffer_km + 10.0 * look.config.train.chip
+    close = look.config.objects.close_pixels
     found = []
-    for scene in scenes:
-        free = ~_near(scene, chips, held, 1000.0 * config.split.buffer_km + 10.0 * config.train.chip)
-        stored, target = _look(scene, labels, runner, card, config, free)
-        pieces = find_pieces(said(stored, LEVEL), close=config.objects.close_pixels, min_pixels=SMALLEST)
+    for scene in look.scenes:
+        free = ~_near(scene, look.chips, held, reach)
+        stored, target = _apply(look, scene, free)
+        pieces = find_pieces(said(stored, LEVEL), close=close, min_pixels=SMALLEST)
         middles = []
         for piece in pieces:
             w = piece.window
@@ -97,15 +108,7 @@ def find_lookalikes(
     return found
 
 
-def choose_threshold(
-    scenes: list[Scene],
-    labels: Labels,
-    chips: Chips,
-    split: Parts,
-    runner: Runner,
-    card: Card,
-    config: WwtpConfig,
-) -> float:
+def choose_threshold(look: Look) -> float:
     """Choose the threshold with the best object F1 (IoU of 0.3) in the blocks of validation, seen whole.
 
     Pixels that a training chip shows are left out. Ties go to the best IoU of the pixels, then to the middle.
@@ -115,26 +118,25 @@ def choose_threshold(
     float
         One of 0.05, 0.10 ... 0.95; that of the card, where the blocks hold no plant.
     """
-    size_km = config.split.block_km
-    blocks = np.unique(
-        block_labels(chips.latitude[split.validate], chips.longitude[split.validate], size_km=size_km)
-    )
+    size_km, close = look.config.split.block_km, look.config.objects.close_pixels
+    chips, held = look.chips, look.split.validate
+    blocks = np.unique(block_labels(chips.latitude[held], chips.longitude[held], size_km=size_km))
     counts = np.zeros((len(THRESHOLDS), 5), np.int64)  # matched, said, true plants; pixels of hits, of either
-    for scene in scenes:
+    for scene in look.scenes:
         latitude, longitude = _cells(scene)
         inside = np.isin(block_labels(latitude, longitude, size_km=size_km), blocks)
-        area = _spread(inside, scene) & ~_shown(scene, chips, split.train)
-        stored, target = _look(scene, labels, runner, card, config, area)
+        area = _spread(inside, scene) & ~_shown(scene, chips, look.split.train)
+        stored, target = _apply(look, scene, area)
         truth, counted = (target == 1) & area, area & (target != IGNORE)
         for row, threshold in zip(counts, THRESHOLDS, strict=True):
             marked = said(stored, threshold) & counted
-            pieces = find_pieces(marked, close=config.objects.close_pixels, min_pixels=card.min_pixels)
+            pieces = find_pieces(marked, close=close, min_pixels=look.card.min_pixels)
             match = match_objects(mask_of(pieces, scene.shape), truth, threshold=0.3)
             hits = int((marked & truth).sum())
             row += [len(match.pairs), match.forecast, match.observed, hits, int((marked | truth).sum())]
     if not counts[0, 2]:
         log.warning("no plant in the validation blocks: the threshold is chosen on chips")
-        return card.threshold
+        return look.card.threshold
     return float(THRESHOLDS[_best(counts)])
 
 
@@ -146,14 +148,7 @@ def _best(counts: NDArray[np.int64]) -> int:
     return int(leading[len(leading) // 2])
 
 
-def _look(
-    scene: Scene,
-    labels: Labels,
-    runner: Runner,
-    card: Card,
-    config: WwtpConfig,
-    area: NDArray[np.bool_],
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def _apply(look: Look, scene: Scene, area: NDArray[np.bool_]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Apply the network where `area` is; probabilities as bytes (0 elsewhere), and the labels."""
     stored = np.zeros(scene.shape, np.uint8)
 
@@ -161,7 +156,12 @@ def _look(
         return bool(area[window.top : window.bottom, window.left : window.right].any())
 
     windows: Iterator[tuple[Window, Any]] = infer(
-        scene, runner, card, size=config.tiling.size, clouds=config.data.clouds, wanted=wanted
+        scene,
+        look.runner,
+        look.card,
+        size=look.config.tiling.size,
+        clouds=look.config.data.clouds,
+        wanted=wanted,
     )
     for window, probability in windows:
         if probability is not None:
@@ -169,7 +169,7 @@ def _look(
                 np.nan_to_num(probability)
             )
     stored[~area] = 0
-    return stored, labels.on(scene).read(scene.whole)
+    return stored, look.labels.on(scene).read(scene.whole)
 
 
 def _cells(scene: Scene) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

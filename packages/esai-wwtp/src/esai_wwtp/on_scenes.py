@@ -20,7 +20,7 @@ from esai_wwtp.config import WwtpConfig
 from esai_wwtp.decoding import decode_once
 from esai_wwtp.fitting import Gaussian, fit_network
 from esai_wwtp.labels import Labels, read_labels
-from esai_wwtp.mining import choose_threshold, find_lookalikes, smallest_plant
+from esai_wwtp.mining import Look, choose_threshold, find_lookalikes, smallest_plant
 from esai_wwtp.network import Card, load_card, load_runner
 from esai_wwtp.opening import open_scene
 from esai_wwtp.plants import drop_duplicates, find_pieces, outline_labels, outline_plants
@@ -126,7 +126,7 @@ def mine(
     card = load_card(folder / "network.json")
     with run.stage("mining"):
         runner = load_runner(folder, runtime=config.model.runtime, threads=config.tiling.threads)
-        finds = find_lookalikes(scenes, labels, chips, split, runner, card, config)
+        finds = find_lookalikes(Look(scenes, labels, chips, split, runner, card, config))
         log.info("%d finds in the training scenes are no plant", sum(map(len, finds)))
         hard = chips_around(
             scenes,
@@ -168,7 +168,8 @@ def settle(
     card = replace(card, min_pixels=config.objects.min_pixels or smallest_plant(labels, scenes))
     if config.objects.threshold is None:
         runner = load_runner(folder, runtime=config.model.runtime, threads=config.tiling.threads)
-        card = replace(card, threshold=choose_threshold(scenes, labels, chips, split, runner, card, config))
+        look = Look(scenes, labels, chips, split, runner, card, config)
+        card = replace(card, threshold=choose_threshold(look))
     card.save(folder / "network.json")
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esai_core.errors import InputError
+from esai_wwtp import trees
 from esai_wwtp.capacity import FEATURES, MINIMUM, block_folds, design
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["LEVELS", "TreatmentModel"]
 
 LEVELS = ("none", "primary", "secondary", "tertiary")
-ROUNDS = 60
 
 
 @dataclass(frozen=True)
@@ -80,14 +80,15 @@ class TreatmentModel:
             )
         x = design(plants[known], features)
         y = np.array([levels.index(level) for level in named])
-        trees, plain = np.empty((len(y), len(levels))), np.empty((len(y), len(levels)))
+        boosted, plain = np.empty((len(y), len(levels))), np.empty((len(y), len(levels)))
         for fold in block_folds(latitude[known], longitude[known], block_km=block_km, seed=seed):
-            trees[fold.test] = _apply(_boost(x[fold.train], y[fold.train], len(levels), seed), x[fold.test])
+            fitted = _boost(x[fold.train], y[fold.train], len(levels), seed)
+            boosted[fold.test] = trees.apply(fitted, x[fold.test])
             plain[fold.test] = _frequencies(y[fold.train], len(levels))
         scores = {
-            "log_loss": _log_loss(trees, y),
+            "log_loss": _log_loss(boosted, y),
             "log_loss_frequencies": _log_loss(plain, y),
-            "accuracy": float((trees.argmax(1) == y).mean()),
+            "accuracy": float((boosted.argmax(1) == y).mean()),
             "accuracy_frequencies": float((plain.argmax(1) == y).mean()),
             "plants": int(known.sum()),
         }
@@ -101,7 +102,7 @@ class TreatmentModel:
             return plants.assign(level=[], level_probability=[])
         shares = np.tile(self.frequencies, (len(plants), 1))
         if self.booster is not None:
-            shares = _apply(self.booster, design(plants, self.features))
+            shares = trees.apply(self.booster, design(plants, self.features))
         return plants.assign(
             level=np.array(self.levels)[shares.argmax(1)], level_probability=shares.max(1).astype(float)
         )
@@ -117,14 +118,11 @@ class TreatmentModel:
     @classmethod
     def load(cls, folder: Path) -> TreatmentModel:
         """Read what `save` wrote."""
-        import xgboost
-
         told = json.loads((folder / "treatment.json").read_text())
         names = {name: tuple(told[name]) for name in ("features", "levels", "frequencies")}
         booster = None
         if (folder / "treatment_trees.json").exists():
-            booster = xgboost.Booster()
-            booster.load_model(folder / "treatment_trees.json")
+            booster = trees.load(folder / "treatment_trees.json")
         return cls(**names, booster=booster, scores=told["scores"])
 
 
@@ -139,22 +137,4 @@ def _log_loss(shares: NDArray[np.float64], y: NDArray[np.int64]) -> float:
 
 
 def _boost(x: NDArray[np.float64], y: NDArray[np.int64], count: int, seed: int) -> Any:
-    import xgboost
-
-    settings = {
-        "objective": "multi:softprob",
-        "num_class": count,
-        "max_depth": 3,
-        "eta": 0.1,
-        "min_child_weight": 5,
-        "subsample": 0.8,
-        "seed": seed,
-        "nthread": 1,
-    }
-    return xgboost.train(settings, xgboost.DMatrix(x, label=y), num_boost_round=ROUNDS)
-
-
-def _apply(booster: Any, x: NDArray[np.float64]) -> NDArray[np.float64]:
-    import xgboost
-
-    return np.asarray(booster.predict(xgboost.DMatrix(x)), dtype=np.float64)
+    return trees.boost(x, y, rounds=60, eta=0.1, seed=seed, objective="multi:softprob", num_class=count)

@@ -10,7 +10,7 @@ from esai_wwtp.chips import Chips
 from esai_wwtp.config import WwtpConfig
 from esai_wwtp.geo import to_pixels, to_places
 from esai_wwtp.labels import Labels
-from esai_wwtp.mining import choose_threshold, find_lookalikes, smallest_plant
+from esai_wwtp.mining import Look, choose_threshold, find_lookalikes, smallest_plant
 from esai_wwtp.network import Card
 from esai_wwtp.sampling import REPEATS, chips_around, sample_chips
 from esai_wwtp.splitting import Parts, split_chips
@@ -58,7 +58,7 @@ def test_what_is_mined_is_no_plant_and_apart_from_validation(toy, labels, chips,
     for top in range(20, 620, 60):
         for left in range(20, 620, 60):
             extra[top : top + 6, left : left + 6] = 0.8
-    (found,) = find_lookalikes([toy.scene], labels, chips, split, knowing(toy, extra), CARD, CONFIG)
+    (found,) = find_lookalikes(Look([toy.scene], labels, chips, split, knowing(toy, extra), CARD, CONFIG))
     assert len(found) > 5
     for row, column in found.astype(int):
         assert extra[row - 3 : row + 3, column - 3 : column + 3].any()
@@ -81,10 +81,10 @@ def test_what_is_mined_is_no_plant_and_apart_from_validation(toy, labels, chips,
 def test_the_threshold_is_that_of_whole_blocks(toy, labels, chips, split) -> None:
     extra = np.zeros((640, 640), np.float32)
     extra[10:630:40, 10:630] = 0.62  # lines of false alarms that no plant reaches
-    chosen = choose_threshold([toy.scene], labels, chips, split, knowing(toy, extra), CARD, CONFIG)
+    chosen = choose_threshold(Look([toy.scene], labels, chips, split, knowing(toy, extra), CARD, CONFIG))
     assert 0.65 <= chosen <= 0.9
     silent = Labels(labels.polygons.iloc[:0], labels.points, 100.0)
-    assert choose_threshold([toy.scene], silent, chips, split, knowing(toy, extra), CARD, CONFIG) == 0.5
+    assert choose_threshold(Look([toy.scene], silent, chips, split, knowing(toy, extra), CARD, CONFIG)) == 0.5
 
 
 def test_the_smallest_plant_follows_from_the_labels(toy, labels) -> None:
