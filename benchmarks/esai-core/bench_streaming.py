@@ -2,7 +2,8 @@
 
 The share of the time that the stream costs, `idle_share`, is one minus the time of the same loop on arrays
 over that of the stream; the peak memory is that of this process, in which nothing but the chunks in work is
-loaded before the peers' arrays are. An epoch is 12 steps; the best after the first one counts.
+loaded before the peers' arrays are, and then the larger one of two workers. An epoch is 12 steps; the best
+after the first one counts.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def main() -> None:
     def network() -> keras.Model:
         return nn.build("resnet", fields=(rows, columns, 1), width=width, depth=depth)
 
-    def seconds(data: object, folder: str) -> float:
+    def seconds(data: object, folder: str, workers: int = 1) -> float:
         """Seconds of the best epoch after the first."""
         history = fit(
             network,
@@ -70,6 +71,7 @@ def main() -> None:
             loss=nn.make_loss("mse"),
             config=config,
             folder=folder,
+            workers=workers,
         )
         return min(history.column("seconds")[2:])
 
@@ -82,6 +84,8 @@ def main() -> None:
         stream = Stream({"low": store.low, "high": store.high}, prepare, select=np.sort(chosen))
         ours = {"spread": seconds(stream, f"{folder}/spread")}
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        shared = seconds(stream, f"{folder}/two", workers=2)
+        peak_of_workers = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
         held = prepare({name: store[name][: steps * batch].values for name in ("low", "high")}, {})
         peers = {
             "arrays in memory": seconds(held, f"{folder}/held"),
@@ -96,6 +100,8 @@ def main() -> None:
                 "peer_s": theirs,
                 "idle_share": max(0.0, 1 - peers["arrays in memory"] / value),
                 "stream_peak_mib": peak,
+                "with_two_workers_s": shared,
+                "peak_mib_of_a_worker": peak_of_workers,
             }
             print(json.dumps(result), flush=True)
 

@@ -1,8 +1,9 @@
 """One, two and four workers on loopback: how far their loss curves are apart, and what an epoch takes.
 
 ``difference`` is the largest relative difference of any loss of any epoch from that of one process;
-``ours_s`` the best epoch after the first with the workers, ``peer_s`` with one process. The workers share the
-processors of this machine, so the ratio says what sharing costs, not what more machines would gain.
+``ours_s`` the best epoch after the first with the workers, ``peer_s`` with one process;
+``peak_mib_of_a_worker`` that of the largest worker so far. The workers share the processors of this machine,
+so the ratio says what sharing costs, not what more machines would gain.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -80,6 +82,7 @@ def main() -> None:
                     "peer": "one process",
                     "peer_s": found[1][1],
                     "difference": float(np.max(np.abs(curve / found[1][0] - 1))),
+                    "peak_mib_of_a_worker": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024,
                     "processors": len(os.sched_getaffinity(0)),
                 }
                 print(json.dumps(result), flush=True)

@@ -42,10 +42,12 @@ def write_report(
     if labels is None:
         page.headline(f"**{len(plants)} plants** found. Without labels nothing is scored.", kind="plain")
     else:
+        load = scores["load_recall"]
         page.headline(
             f"**{len(plants)} plants** found; object F1 **{_text(scores['object_f1'])}** (IoU of 0.3), "
-            f"{_text(scores['fp_per_1000km2'])} false alarms per 1,000 km2, "
-            f"{_text(scores['load_recall'])} of the load."
+            f"{_text(scores['fp_per_1000km2'])} false alarms per 1,000 km2"
+            + ("." if load is None else f", {load:.2f} of the load."),
+            kind="good" if scores["object_f1"] else "warning",
         )
     toys = all(scene.name.startswith("toy_") for scene in scenes)
     if toys or config.data.synthetic is not None:
