@@ -137,6 +137,23 @@ def test_the_leak_guard_passes_what_is_fitted_in_the_fold(sample: Sample) -> Non
     guard(sample, blocks, make_folds(sample, blocks, "each")[0], plan)
 
 
+@pytest.mark.parametrize(("change", "leaks"), [(1e-15, False), (1e-7, True)])
+def test_rounding_is_no_leak_and_a_small_leak_is_one(sample: Sample, change: float, leaks: bool) -> None:
+    blocks = make_blocks(sample.starts, _config())
+    fold = make_folds(sample, blocks, "each")[0]
+    top = np.nanmax(np.abs(sample.observed))
+
+    def procedure(given: Sample, part: Fold) -> np.ndarray:
+        replaced = np.nanmax(np.abs(given.observed)) > top
+        return np.full((len(part.test), sample.cells, 3), 1 / 3) + change * replaced
+
+    if leaks:
+        with pytest.raises(EsaiError, match="test part leaks"):
+            assert_no_leak(procedure, sample, fold)
+    else:
+        assert_no_leak(procedure, sample, fold)
+
+
 @pytest.mark.parametrize("leak", ["edges", "scaler"])
 def test_a_leak_planted_on_purpose_is_caught(sample: Sample, leak: str) -> None:
     blocks = make_blocks(sample.starts, _config())
@@ -146,12 +163,15 @@ def test_a_leak_planted_on_purpose_is_caught(sample: Sample, leak: str) -> None:
     def procedure(given: Sample, part: Fold) -> np.ndarray:
         source = given if leak == "edges" else given.take(part.train)
         categories = fit_categories(source, group=None)
-        held = given.take(part.test)
-        if leak == "scaler":
+        held, train = given.take(part.test), given.take(part.train)
+        fitted = fit(train, blocks[part.train], plan)
+        if (
+            leak == "scaler"
+        ):  # held cases are centred with the mean of all years, the fit with that of its own
             assert given.forecast is not None
-            given = replace(given, forecast=given.forecast - np.nanmean(given.forecast))
-            held = given.take(part.test)
-        fitted = fit(given.take(part.train), blocks[part.train], plan)
+            assert train.forecast is not None
+            shift = np.nanmean(given.forecast) - np.nanmean(train.forecast)
+            held = replace(held, forecast=held.forecast - shift)
         edges = categories.edges(held).transpose(0, 2, 1)
         return np.concatenate([fitted.predict(held)["logistic"], edges], axis=-1)
 
