@@ -43,6 +43,13 @@ def _small(golden: Case) -> Case:
     return tuple(ds.isel(pick) for ds in golden)  # type: ignore[return-value]
 
 
+def test_strict_asks_for_no_forecast_where_the_truth_is_masked(golden: Case) -> None:
+    known = xr.DataArray(np.arange(12) % 3 > 0, dims="forecast_time")
+    observed, forecast = (ds.where(known) for ds in _small(golden))
+    strict, official = (challenge_rpss(observed, forecast, mode=mode) for mode in ("strict", "official"))
+    assert strict == pytest.approx(official, abs=1e-12)
+
+
 def test_fair_is_strict_less_the_noise_of_few_members(golden: Case) -> None:
     observed, forecast = _small(golden)
     counts = xr.apply_ufunc(lambda p: np.eye(3)[p.argmax(-1)], forecast, input_core_dims=[["category"]],

@@ -16,6 +16,8 @@ from esai_s2s import S2sConfig, assert_no_leak, fit_categories
 from esai_s2s.crossval import guard
 from esai_s2s.fitting import Plan, fit, make_blocks, make_folds
 from esai_s2s.methods.raw import member_counts
+from esai_s2s.methods.registry import fit_method
+from esai_s2s.methods.settings import Settings
 from esai_s2s.predictors import debiased_spread, ensemble_mean
 from esai_s2s.sample import Sample
 from esai_s2s.windows import daily_windows, lagged_means, valid_days
@@ -215,3 +217,21 @@ def test_nothing_observed_on_or_after_the_start_is_a_predictor() -> None:
     np.testing.assert_allclose(known.isel(lag=0), [36, 56])  # the seven days before
     changed = series.where(series["time"] < starts[0], -999.0)
     np.testing.assert_array_equal(lagged_means(changed, starts).isel(start=0), known.isel(start=0))
+
+
+def test_emos_gives_no_chance_below_an_edge_of_zero(make_sample: Make) -> None:
+    wet = make_sample(cells=2, n_years=6)
+    assert wet.forecast is not None
+    # Rain that is often none: the lower edge is zero, below which nothing can fall.
+    rain = replace(
+        wet,
+        kind="precipitation",
+        observed=np.maximum(wet.observed, 0.0),
+        forecast=np.maximum(wet.forecast, 0.0),
+    )
+    categories = fit_categories(rain, group=None)
+    assert (categories.edges(rain)[:, 0] == 0).all()
+    emos = fit_method("emos", rain, categories, Settings(power="cbrt"))
+    chances = emos.predict(rain, categories)
+    assert (chances[..., 0] == 0).all()
+    np.testing.assert_allclose(chances.sum(axis=-1), 1, atol=1e-12)
