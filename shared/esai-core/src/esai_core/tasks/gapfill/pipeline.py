@@ -72,7 +72,7 @@ class Work:
 
 def prepare_work(config: GapfillConfig, *kinds: int) -> Work:
     """Read the field, part its cells and take the cycle from the parts named."""
-    field = open_field(config.data.field, config.data.variable, least=12)
+    field = io.load(open_field(config.data.field, config.data.variable, least=12)).astype("float32")
     hide = config.hide
     parts = part_cells(field.notnull().values, **hide.model_dump())
     seen = np.isin(parts, kinds)
