@@ -52,6 +52,10 @@ CASES = {
         (48, 64, 1000, 4000),
         ["leads=[1, 2]", "split.train=0.3", "split.choose=0.3", "network.kinds=['unet']", "network.window=1"],
     ),
+    "gapfill": (
+        (18, 24, 4000, 16000),
+        ["cycle='hour'", "hide.duration=3", "eof.modes=[2]", "eof.iterations=3", "network.draws=1"],
+    ),
 }
 
 

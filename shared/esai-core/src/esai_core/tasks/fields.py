@@ -181,10 +181,6 @@ class FieldCycle:
             )
         return self.levels[np.searchsorted(self.groups, labels)]
 
-    def level(self, field: xr.DataArray) -> xr.DataArray:
-        """Give the climatology at the times of `field`."""
-        return xr.DataArray(self.at(field["time"].values), field.coords, field.dims)
-
 
 def _labels(times: NDArray[np.datetime64], name: CycleName) -> NDArray[np.int64]:
     dates = pd.DatetimeIndex(times)
