@@ -47,7 +47,7 @@ def fill_eof(
     for block in _blocks(anomalies.shape):
         seen = anomalies[block]
         square += np.nansum(np.square(seen, dtype=np.float64))
-        there += np.count_nonzero(~np.isnan(seen))
+        there += int(np.count_nonzero(~np.isnan(seen)))
         _add_gram(gram, np.where(np.isnan(seen), made[block], seen), wide)
     scale = float(np.sqrt(square / there)) or 1.0
     for _ in range(iterations):
@@ -60,7 +60,7 @@ def fill_eof(
             filled = np.where(gaps, before, seen)
             after = leading @ (leading.T @ filled) if wide else (filled @ leading) @ leading.T
             change += np.sum(np.square((after - before)[gaps], dtype=np.float64))
-            missing += np.count_nonzero(gaps)
+            missing += int(np.count_nonzero(gaps))
             made[block] = after
             _add_gram(gram, np.where(gaps, after, seen), wide)
         if not missing or np.sqrt(change / missing) < tolerance * scale:

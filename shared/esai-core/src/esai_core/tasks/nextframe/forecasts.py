@@ -131,7 +131,8 @@ def make_forecasts(
     folder : path
         Where what they make is kept.
     """
-    damping, networks = load_damping(config, run), {}
+    damping = load_damping(config, run)
+    networks: dict[str, Scratch] = {}
     for kind in config.network.kinds:
         model = nn.load(run.find(f"model/{kind}.keras"))
         made = Scratch.create(folder / f"{kind}.npy", (len(starts), len(config.leads), *work.land.shape))
