@@ -104,7 +104,7 @@ def prepare_work(config: GapfillConfig, folder: Path, *kinds: int) -> Work:
         parts[times] = np.where(np.isnan(values), 0, LEARN)
     part_cells(parts, **config.hide.model_dump())
     cycle = FieldCycle.fit(field, name=config.cycle, seen=lambda times: np.isin(parts[times], kinds))
-    sea: NDArray[np.bool_] = np.isfinite(cycle.levels).any(0)
+    sea = np.asarray(np.isfinite(cycle.levels).any(0))
     anomalies = Scratch.create(folder / "anomalies.npy", (len(parts), int(sea.sum())))
     count, total, squares = (np.zeros(anomalies.shape[1]) for _ in range(3))
     for times, values in read_blocks(field):
