@@ -22,6 +22,8 @@ from esai_core.uncertainty import (
     conformal_quantile,
     ensemble_interval,
     interval_scores,
+    interval_sums,
+    scores_of_sums,
     with_interval,
 )
 
@@ -194,6 +196,26 @@ def test_known_laws_are_covered(rng):
     assert (
         interval_scores(y[new], *scaled)["interval_score"] < interval_scores(y[new], *plain)["interval_score"]
     )
+
+
+def test_scores_of_parts_are_those_of_the_whole(rng):
+    """Against plain means over all cases."""
+    y, low = rng.normal(size=(60, 7)), rng.normal(size=(60, 7)) - 1
+    high = low + 2 + rng.random((60, 7))
+    y[3, 2], high[5, 5], low[:, 6] = np.nan, np.inf, np.nan
+    blocks = np.arange(60) // 5
+    parts = [
+        interval_sums(y[at], low[at], high[at], coverage=0.8) for at in np.split(np.arange(60), [7, 8, 40])
+    ]
+    found = scores_of_sums(np.concatenate(parts), blocks=blocks)
+    assert found == pytest.approx(interval_scores(y, low, high, coverage=0.8, blocks=blocks))
+    there = ~(np.isnan(y) | np.isnan(low))
+    bounded = there & np.isfinite(high)
+    assert found["cases"] == there.sum() == 359
+    assert found["coverage"] == pytest.approx(((low <= y) & (y <= high))[there].mean())
+    assert found["unbounded"] == pytest.approx(1 / 359)
+    miss = 10 * (np.maximum(low - y, 0) + np.maximum(y - high, 0))
+    assert found["interval_score"] == pytest.approx((high - low + miss)[bounded].mean())
 
 
 def test_cross_covers_a_dependent_series(rng):

@@ -20,6 +20,8 @@ __getattr__, __dir__, __all__ = attach(
         "conformal_quantile": "quantile",
         "ensemble_interval": "interval",
         "interval_scores": "scores",
+        "interval_sums": "scores",
+        "scores_of_sums": "scores",
         "time_blocks": "blocks",
         "with_interval": "carried",
     },

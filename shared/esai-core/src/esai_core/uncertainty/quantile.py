@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 
 from esai_core.errors import UsageError
 
@@ -123,7 +126,8 @@ def _lowest_reaching(
     return np.where(reached.any(0), found, np.inf)
 
 
-def _membership(blocks: ArrayLike, n: int) -> NDArray[np.float64]:
+def _membership(blocks: ArrayLike, n: int) -> Any:
+    """Give a sparse matrix (block, case) of ones: a full one would take blocks times cases."""
     labels = np.asarray(blocks)
     if labels.shape != (n,):
         raise UsageError(
@@ -132,12 +136,10 @@ def _membership(blocks: ArrayLike, n: int) -> NDArray[np.float64]:
     names, codes = np.unique(labels, return_inverse=True)
     if len(names) < 2:
         raise UsageError("all cases in one block", remedy="give at least two blocks")
-    return (codes == np.arange(len(names))[:, None]).astype(np.float64)
+    return sparse.csr_array((np.ones(n), (codes, np.arange(n))), (len(names), n))
 
 
-def _effective_number(
-    above: NDArray[np.bool_], there: NDArray[np.bool_], member: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _effective_number(above: NDArray[np.bool_], there: NDArray[np.bool_], member: Any) -> NDArray[np.float64]:
     """Count the independent cases that are worth as much, by the intraclass correlation of `above`."""
     sizes = member @ there
     n, blocks = sizes.sum(0), (sizes > 0).sum(0)

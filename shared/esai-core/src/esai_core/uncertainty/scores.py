@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from esai_core.errors import UsageError
 from esai_core.uncertainty.quantile import check_coverage
 
-__all__ = ["interval_scores"]
+__all__ = ["interval_scores", "interval_sums", "scores_of_sums"]
 
 
 def interval_scores(
@@ -48,42 +48,71 @@ def interval_scores(
     UsageError
         If shapes differ or no case is complete.
     """
+    sums = interval_sums(observed, lower, upper, coverage=coverage)
+    return scores_of_sums(sums, blocks=blocks, draws=draws, seed=seed)
+
+
+def interval_sums(
+    observed: ArrayLike, lower: ArrayLike, upper: ArrayLike, *, coverage: float = 0.9
+) -> NDArray[np.float64]:
+    """Sum what `interval_scores` counts over all but the first axis, for cases that come in parts.
+
+    Parameters and errors as there, except that a part may have no complete case.
+
+    Returns
+    -------
+    array (n, 7)
+        To be joined with those of other parts along the first axis, for `scores_of_sums`.
+    """
     alpha = 1.0 - check_coverage(coverage)
     y, low, high = (np.asarray(a, np.float64) for a in (observed, lower, upper))
     if not y.shape == low.shape == high.shape:
         raise UsageError(f"shapes {y.shape}, {low.shape}, {high.shape} of truth and ends differ")
     there = ~(np.isnan(y) | np.isnan(low) | np.isnan(high))
-    if not there.any():
-        raise UsageError("no case has a truth and an interval")
-    inside = there & (low <= y) & (y <= high)
     bounded = there & np.isfinite(low) & np.isfinite(high)
     with np.errstate(invalid="ignore"):
         width = high - low
         penalty = 2.0 / alpha * (np.maximum(low - y, 0.0) + np.maximum(y - high, 0.0))
-    count = there.sum()
+    counted = (
+        there,
+        there & (low <= y) & (y <= high),
+        there & (y < low),
+        there & (y > high),
+        bounded,
+        np.where(bounded, width, 0.0),
+        np.where(bounded, width + penalty, 0.0),
+    )
+    return np.stack([part.reshape(len(y), -1).sum(1, dtype=np.float64) for part in counted], axis=1)
+
+
+def scores_of_sums(
+    sums: NDArray[np.float64], *, blocks: ArrayLike | None = None, draws: int = 500, seed: int = 0
+) -> dict[str, float]:
+    """Make the scores of `interval_scores` of `interval_sums`; parameters and errors as there."""
+    count, inside, below, above, bounded, width, score = sums.sum(0)
+    if not count:
+        raise UsageError("no case has a truth and an interval")
     result = {
-        "coverage": inside.sum() / count,
-        "width": width[bounded].mean() if bounded.any() else np.nan,
-        "interval_score": (width + penalty)[bounded].mean() if bounded.any() else np.nan,
-        "below": (there & (y < low)).sum() / count,
-        "above": (there & (y > high)).sum() / count,
-        "unbounded": (there & ~bounded).sum() / count,
+        "coverage": inside / count,
+        "width": width / bounded if bounded else np.nan,
+        "interval_score": score / bounded if bounded else np.nan,
+        "below": below / count,
+        "above": above / count,
+        "unbounded": (count - bounded) / count,
         "cases": count,
     }
     if blocks is not None:
-        result |= _bootstrap(inside, there, np.asarray(blocks), draws, seed)
+        result |= _bootstrap(sums[:, 1], sums[:, 0], np.asarray(blocks), draws, seed)
     return {name: float(value) for name, value in result.items()}
 
 
 def _bootstrap(
-    inside: np.ndarray, there: np.ndarray, blocks: np.ndarray, draws: int, seed: int
+    inside: NDArray[np.float64], there: NDArray[np.float64], blocks: np.ndarray, draws: int, seed: int
 ) -> dict[str, float]:
     if blocks.shape != (len(inside),):
         raise UsageError(f"{blocks.shape} block labels for {len(inside)} cases")
     _, codes = np.unique(blocks, return_inverse=True)
-    rows = (len(inside), -1)
-    hits = np.bincount(codes, inside.reshape(rows).sum(1))
-    cases = np.bincount(codes, there.reshape(rows).sum(1))
+    hits, cases = np.bincount(codes, inside), np.bincount(codes, there)
     chosen = np.random.default_rng(seed).integers(0, len(hits), (draws, len(hits)))
     total = cases[chosen].sum(1)
     shares = hits[chosen].sum(1)[total > 0] / total[total > 0]

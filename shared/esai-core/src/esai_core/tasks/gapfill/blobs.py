@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +11,18 @@ from scipy import ndimage
 
 from esai_core.errors import UsageError
 from esai_core.synthetic import correlated_fields
+from esai_core.tasks.scratch import Scratch, block_length, slices
 
-__all__ = ["CHOOSE", "LEARN", "TEST", "draw_blobs", "part_cells", "time_runs"]
+__all__ = [
+    "CHOOSE",
+    "LEARN",
+    "TEST",
+    "cut_blobs",
+    "draw_blobs",
+    "noise_blocks",
+    "part_cells",
+    "time_runs",
+]
 
 LEARN, CHOOSE, TEST = 1, 2, 3
 """What an observed cell is for; 0 where nothing was observed."""
@@ -40,11 +51,54 @@ def draw_blobs(
     array (time, latitude, longitude) of bool
         True where hidden; a subset of `there`.
     """
+    noise = noise_blocks(rng, len(there), there.shape[1:], length=length, duration=duration)
+    return np.concatenate([cut_blobs(fields, there[times], share=share) for times, fields in noise])
+
+
+def noise_blocks(
+    rng: np.random.Generator, count: int, shape: tuple[int, int], *, length: float, duration: float
+) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+    """Draw the fields that blobs are cut from, a block of times at a time; blocks do not change them.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    count : int
+        Times.
+    shape : (int, int)
+        Rows and columns.
+    length, duration : float
+        In grid steps and time steps.
+
+    Yields
+    ------
+    times : slice
+    fields : array (time, latitude, longitude)
+    """
+    around = int(2 * duration + 0.5) if duration > 1 else 0  # times that the filter reaches to
+    held, first = np.empty((0, *shape)), 0
+    for times in slices(count, block_length(*shape, itemsize=64)):  # drawing takes sixteen times their room
+        lacking = min(count, times.stop + around) - first - len(held)
+        if lacking:
+            held = np.concatenate([held, correlated_fields(rng, lacking, shape, length=length)])
+        smooth = held
+        if duration > 1:
+            smooth = ndimage.gaussian_filter1d(held, duration / 2, axis=0, mode="nearest", radius=around)
+        yield times, smooth[times.start - first : times.stop - first]
+        keep = max(first, times.stop - around)
+        held, first = held[keep - first :], keep
+
+
+def cut_blobs(noise: NDArray[np.float64], there: NDArray[np.bool_], *, share: float) -> NDArray[np.bool_]:
+    """Hide the cells of lowest noise: the share of those that are there at each time.
+
+    Raises
+    ------
+    UsageError
+        If the share is not between 0 and 1.
+    """
     if not 0 < share < 1:
         raise UsageError(f"share = {share}", remedy="give a share between 0 and 1")
-    noise = correlated_fields(rng, len(there), there.shape[1:], length=length)
-    if duration > 1:
-        noise = ndimage.gaussian_filter1d(noise, duration / 2, axis=0, mode="nearest")
     hidden = np.zeros(there.shape, bool)
     for field, cells, out in zip(noise, there, hidden, strict=True):
         count = round(share * cells.sum())
@@ -60,8 +114,14 @@ def time_runs(times: int, *, duration: float) -> NDArray[np.int64]:
 
 
 def part_cells(
-    observed: NDArray[np.bool_], *, share: float, choose: float, length: float, duration: float, seed: int
-) -> NDArray[np.int8]:
+    parts: NDArray[np.int8] | Scratch,
+    *,
+    share: float,
+    choose: float,
+    length: float,
+    duration: float,
+    seed: int,
+) -> None:
     """Part the observed cells into those to learn from, to choose by and to test on; the last two in blobs.
 
     The blobs of some runs of times choose, those of the others test: so both are of one kind, and what is
@@ -69,7 +129,8 @@ def part_cells(
 
     Parameters
     ----------
-    observed : array (time, latitude, longitude) of bool
+    parts : array or Scratch (time, latitude, longitude) of int8
+        `LEARN` where something was observed, else 0; `CHOOSE` and `TEST` are put in.
     share : float
         Share of the cells of each time that is hidden.
     choose : float
@@ -78,21 +139,25 @@ def part_cells(
         Of the blobs.
     seed : int
 
-    Returns
-    -------
-    array (time, latitude, longitude) of int8
-        0 (not observed), `LEARN`, `CHOOSE` or `TEST`.
+    Raises
+    ------
+    UsageError
+        If the series is too short for two runs of blobs.
     """
     rng = np.random.default_rng(seed)
-    hidden = draw_blobs(rng, observed, share=share, length=length, duration=duration)
-    runs = time_runs(len(observed), duration=duration)
+    runs = time_runs(len(parts), duration=duration)
     count = runs[-1] + 1
     if count < 2:
         raise UsageError(
-            f"{len(observed)} times for blobs that stay {duration:g}", remedy="give a longer series"
+            f"{len(parts)} times for blobs that stay {duration:g}", remedy="give a longer series"
         )
+    shape = (parts.shape[1], parts.shape[2])
+    for times, noise in noise_blocks(rng, len(parts), shape, length=length, duration=duration):
+        block = parts[times]
+        block[cut_blobs(noise, block > 0, share=share)] = TEST
+        parts[times] = block
     chosen = rng.permutation(count)[: min(max(1, round(choose * count)), count - 1)]
-    chooses = np.isin(runs, chosen)[:, None, None]
-    parts = observed.astype(np.int8)
-    parts[hidden & chooses], parts[hidden & ~chooses] = CHOOSE, TEST
-    return parts
+    for times in slices(len(parts), block_length(*shape, itemsize=1)):
+        block = parts[times]
+        block[(block == TEST) & np.isin(runs[times], chosen)[:, None, None]] = CHOOSE
+        parts[times] = block

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,88 +10,167 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from esai_core.tasks.gapfill.blobs import draw_blobs
+from esai_core.tasks.gapfill.blobs import CHOOSE, cut_blobs, noise_blocks
 from esai_core.tasks.gapfill.config import GapfillConfig
-from esai_core.tasks.gapfill.eof import fill_eof
+from esai_core.tasks.gapfill.eof import Matrix, fill_eof
+from esai_core.tasks.gapfill.work import Work
+from esai_core.tasks.scratch import Scratch
 
-__all__ = ["Examples", "make_examples", "refine", "train_network"]
+__all__ = ["Filled", "Fillings", "draw_examples", "examples", "fill", "refine", "train_network"]
 
 
 @dataclass(frozen=True)
-class Examples:
-    """Inputs of the network, in standard deviations.
+class Filled:
+    """What is seen, and what the EOFs make of it: ``(time, cell)``, standardised; NaN where not seen."""
 
-    Attributes
-    ----------
-    values, mask : array (time, latitude, longitude, 2 (2 window + 1))
-        Anomalies that are seen, and the EOF filling, of each time of the window; and whether they are there.
-    baseline : array (time, latitude, longitude, 1)
-        The EOF filling of the time itself.
-    """
-
-    values: NDArray[np.float32]
-    mask: NDArray[np.float32]
-    baseline: NDArray[np.float32]
-
-    def inputs(self) -> dict[str, NDArray[np.float32]]:
-        """Give what the model takes."""
-        return {"values": self.values, "mask": self.mask, "baseline": self.baseline}
+    seen: Matrix
+    made: Matrix
 
 
-def make_examples(seen: NDArray, filled: NDArray, land: NDArray[np.bool_], *, window: int) -> Examples:
-    """Stack what is seen around each time.
+def examples(
+    filled: Filled, sea: NDArray[np.bool_], times: NDArray[np.int64], *, window: int
+) -> dict[str, NDArray[np.float32]]:
+    """Make the inputs of the network for some times.
 
     Parameters
     ----------
-    seen : array (time, latitude, longitude)
-        Standardised anomalies, NaN where not seen.
-    filled : array (time, latitude, longitude)
-        The EOF filling from the same cells.
-    land : array (latitude, longitude) of bool
-        Cells that are never observed.
+    filled : Filled
+    sea : array (latitude, longitude) of bool
+        Where the cells lie.
+    times : array of int
     window : int
-        Times before and after.
+        Times before and after that are seen; those beyond the ends are not there.
+
+    Returns
+    -------
+    dict
+        ``values``, ``mask`` ``(time, latitude, longitude, 2 (2 window + 1))``: anomalies that are seen, and
+        the EOF filling, of each time of the window; and whether they are there. ``baseline`` ``(..., 1)``:
+        the filling of the time itself.
     """
-    there = ~np.isnan(seen)
-    plain = np.where(there, seen, 0).astype(np.float32)
-    sea = np.broadcast_to(~land, seen.shape)
-    values, mask = [], []
+    last = len(filled.seen) - 1
+    values: list[NDArray] = []
+    mask: list[NDArray] = []
     for offset in range(-window, window + 1):
-        for field, known in ((plain, there), (filled, sea)):
-            moved, valid = _shifted(field, offset), _shifted(known, offset)
-            values.append(np.where(valid, moved, 0))
-            mask.append(valid)
-    stacks = [np.stack(part, axis=-1).astype(np.float32) for part in (values, mask)]
-    return Examples(stacks[0], stacks[1], np.where(sea, filled, 0).astype(np.float32)[..., None])
+        at = times + offset
+        inside = ((at >= 0) & (at <= last))[:, None]
+        seen, made = (part[at.clip(0, last)] for part in (filled.seen, filled.made))
+        there = ~np.isnan(seen) & inside
+        values += [np.where(there, seen, 0), np.where(inside, made, 0)]
+        mask += [there, np.broadcast_to(inside, made.shape)]
+    baseline = filled.made[times]
+    return {
+        "values": _on_grid(np.stack(values, axis=-1), sea),
+        "mask": _on_grid(np.stack(mask, axis=-1), sea),
+        "baseline": _on_grid(baseline[..., None], sea),
+    }
 
 
-def _shifted(values: NDArray, offset: int) -> NDArray:
-    """Give the values `offset` times later; zeros (not there) beyond the ends."""
-    moved = np.zeros_like(values)
-    n = len(values)
-    if abs(offset) < n:
-        moved[max(0, -offset) : n - max(0, offset)] = values[max(0, offset) : n - max(0, -offset)]
-    return moved
+def _on_grid(values: NDArray, sea: NDArray[np.bool_], land: float = 0.0) -> NDArray[np.float32]:
+    """Put ``(time, cell, channel)`` onto the grid."""
+    made = np.full((len(values), *sea.shape, values.shape[-1]), land, np.float32)
+    made[:, sea] = values
+    return made
 
 
-def _filled(
-    anomalies: NDArray, land: NDArray[np.bool_], modes: int, config: GapfillConfig
-) -> NDArray[np.float32]:
-    """Fill by EOFs on the cells that are ever observed; 0 over land."""
-    result = np.zeros(anomalies.shape, np.float32)
-    result[:, ~land] = fill_eof(
-        anomalies[:, ~land], modes=modes, tolerance=config.eof.tolerance, iterations=config.eof.iterations
-    )
-    return result
+@dataclass(frozen=True)
+class Fillings:
+    """A `esai_core.training.data.Source` that reads the examples of a batch from files.
+
+    Attributes
+    ----------
+    truth : array or Scratch (time, cell)
+        What the network is asked for, where it is not seen; NaN where nothing is known.
+    draws : sequence of Filled
+        Different gaps in the same series.
+    times : array of int
+        Times to take of each draw.
+    sea : array (latitude, longitude) of bool
+    window : int
+    """
+
+    truth: Matrix
+    draws: Sequence[Filled]
+    times: NDArray[np.int64]
+    sea: NDArray[np.bool_]
+    window: int
+
+    def __len__(self) -> int:
+        return len(self.draws) * len(self.times)
+
+    def order(self, epoch: int, seed: int) -> NDArray[np.int64]:
+        """Shuffle the examples for an epoch."""
+        return np.random.default_rng([seed, epoch]).permutation(len(self))
+
+    def read(self, numbers: NDArray[np.int64]) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.float32]]:
+        """Give inputs and targets of some examples; targets are NaN where nothing is asked."""
+        drawn, places = np.divmod(numbers, len(self.times))
+        parts = []
+        for draw in np.unique(drawn):
+            here = np.flatnonzero(drawn == draw)
+            parts.append((here, *self._of(self.draws[draw], self.times[places[here]])))
+        back = np.argsort(np.concatenate([here for here, _, _ in parts]))
+        inputs = {name: np.concatenate([made[name] for _, made, _ in parts])[back] for name in parts[0][1]}
+        return inputs, np.concatenate([asked for _, _, asked in parts])[back]
+
+    def _of(self, filled: Filled, times: NDArray[np.int64]) -> tuple[dict[str, NDArray], NDArray]:
+        asked = np.where(np.isnan(filled.seen[times]), self.truth[times], np.nan)
+        inputs = examples(filled, self.sea, times, window=self.window)
+        return inputs, _on_grid(asked[..., None], self.sea, np.nan)
+
+
+def fill(seen: Matrix, path: Path, modes: int, config: GapfillConfig) -> Filled:
+    """Fill by EOFs, into a file."""
+    made = Scratch.create(path, seen.shape)
+    fill_eof(seen, made, modes=modes, tolerance=config.eof.tolerance, iterations=config.eof.iterations)
+    return Filled(seen, made)
+
+
+def draw_gaps(
+    rng: np.random.Generator, work: Work, learn: Scratch, path: Path, config: GapfillConfig
+) -> Scratch:
+    """Write what may be learnt from with new gaps, of the size of the test's."""
+    hide, seen = config.hide, Scratch.create(path, learn.shape)
+    shape = (work.sea.shape[0], work.sea.shape[1])
+    for times, noise in noise_blocks(rng, len(learn), shape, length=hide.length, duration=hide.duration):
+        block = learn[times]
+        there = np.zeros((len(block), *shape), bool)
+        there[:, work.sea] = ~np.isnan(block)
+        block[cut_blobs(noise, there, share=hide.share)[:, work.sea]] = np.nan
+        seen[times] = block
+    return seen
+
+
+def draw_examples(
+    work: Work, learn: Scratch, folder: Path, modes: int, config: GapfillConfig
+) -> list[Filled]:
+    """Hide other blobs in what may be learnt from, and fill them by EOFs that have not seen them.
+
+    Parameters
+    ----------
+    work : Work
+    learn : Scratch (time, cell)
+        What may be learnt from, NaN elsewhere.
+    folder : path
+        Where the draws are kept.
+    modes : int
+        Of the EOFs.
+    config : GapfillConfig
+    """
+    rng = np.random.default_rng(config.hide.seed + 1)
+    draws = []
+    for number in range(config.network.draws):
+        seen = draw_gaps(rng, work, learn, folder / f"seen-{number}.npy", config)
+        draws.append(fill(seen, folder / f"filled-{number}.npy", modes, config))
+    return draws
 
 
 def train_network(
-    learn: NDArray,
-    held: NDArray[np.bool_],
-    truth: NDArray,
+    work: Work,
+    learn: Filled,
+    held: Scratch,
+    draws: Sequence[Filled],
     *,
-    land: NDArray[np.bool_],
-    modes: int,
     weights: NDArray,
     config: GapfillConfig,
     folder: Path,
@@ -99,20 +179,15 @@ def train_network(
 ) -> Any:
     """Train on gaps made in what may be learnt from; validate on the cells kept back to choose by.
 
-    Each draw hides other blobs, of the size of the test's, fills them by EOFs that have not seen them, and
-    asks the network for the truth there.
-
     Parameters
     ----------
-    learn : array (time, latitude, longitude)
-        Standardised anomalies to learn from, NaN elsewhere.
-    held : array of bool
-        The cells kept back to choose by.
-    truth : array
-        Standardised anomalies, at least there.
-    land : array (latitude, longitude) of bool
-    modes : int
-        Of the EOFs.
+    work : Work
+    learn : Filled
+        What may be learnt from, and its filling.
+    held : Scratch (time, cell)
+        The cells kept back to choose by, NaN elsewhere.
+    draws : sequence of Filled
+        Of `draw_examples`.
     weights : array (latitude, 1, 1)
         Of the cells in the loss.
     config : GapfillConfig
@@ -126,27 +201,16 @@ def train_network(
     """
     from esai_core import nn, training
 
-    there = ~np.isnan(learn)
-    hide, window = config.hide, config.network.window
-    rng = np.random.default_rng(hide.seed + 1)
-    inputs, targets = [], []
-    for _ in range(config.network.draws):
-        gone = draw_blobs(rng, there, share=hide.share, length=hide.length, duration=hide.duration)
-        seen = np.where(gone, np.nan, learn)
-        inputs.append(make_examples(seen, _filled(seen, land, modes, config), land, window=window).inputs())
-        targets.append(np.where(gone, learn, np.nan).astype(np.float32)[..., None])
-    joined = {name: np.concatenate([one[name] for one in inputs]) for name in inputs[0]}
-    check = make_examples(learn, _filled(learn, land, modes, config), land, window=window).inputs()
-    wanted = np.where(held, truth, np.nan).astype(np.float32)[..., None]
-    some = held.any((1, 2))
-
-    def build() -> Any:
-        return nn.gap_unet(joined["values"].shape[1:], width=config.network.width, depth=config.network.depth)
+    network, every = config.network, np.arange(len(held))
+    some = np.concatenate([(work.parts[times] == CHOOSE).any((1, 2)) for times in work.blocks()])
+    train = Fillings(learn.seen, draws, every, work.sea, network.window)
+    check = Fillings(held, [learn], every[some], work.sea, network.window)
+    shape = (*work.sea.shape, 2 * (2 * network.window + 1))
 
     return training.fit(
-        build,
-        (joined, np.concatenate(targets)),
-        ({name: part[some] for name, part in check.items()}, wanted[some]),
+        lambda: nn.gap_unet(shape, width=network.width, depth=network.depth),
+        train,
+        check,
         loss=nn.make_loss("mse", weights=weights),
         config=config.train,
         folder=folder,
@@ -155,27 +219,22 @@ def train_network(
     )
 
 
-def refine(
-    model: Any, seen: NDArray, *, land: NDArray[np.bool_], modes: int, config: GapfillConfig
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Fill by EOFs and refine by the network.
+def refine(model: Any, filled: Filled, work: Work, path: Path, config: GapfillConfig) -> Scratch:
+    """Refine a filling by the network, into a file ``(time, cell)``.
 
     Parameters
     ----------
     model : keras.Model
-    seen : array (time, latitude, longitude)
-        Standardised anomalies, NaN in the gaps.
-    land, modes, config
-        As in `train_network`.
-
-    Returns
-    -------
-    eof, refined : array (time, latitude, longitude)
-        Standardised anomalies.
+    filled : Filled
+    work : Work
+    path : path
+    config : GapfillConfig
     """
     from esai_core import training
 
-    filled = _filled(seen, land, modes, config)
-    examples = make_examples(seen, filled, land, window=config.network.window)
-    made = training.predict(model, examples.inputs(), batch_size=config.train.batch_size)
-    return filled, made[..., 0]
+    made, window = Scratch.create(path, filled.made.shape), config.network.window
+    for times in work.blocks():
+        inputs = examples(filled, work.sea, np.arange(times.start, times.stop), window=window)
+        refined = training.predict(model, inputs, batch_size=config.train.batch_size)
+        made[times] = refined[..., 0][:, work.sea]
+    return made

@@ -9,6 +9,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from esai_core.tasks.scratch import Scratch, block_length, slices
+
 __all__ = ["Damping", "lagged_pairs"]
 
 
@@ -49,26 +51,31 @@ class Damping:
     leads: tuple[int, ...]
 
     @classmethod
-    def fit(cls, anomalies: NDArray, times: NDArray[np.int64], leads: Sequence[int]) -> Self:
+    def fit(cls, anomalies: NDArray | Scratch, times: NDArray[np.int64], leads: Sequence[int]) -> Self:
         """Fit on a part of the steps.
 
         Parameters
         ----------
-        anomalies : array (time, latitude, longitude)
-            Of the whole series, finite.
+        anomalies : array or Scratch (time, latitude, longitude)
+            Of the whole series, finite; read in blocks.
         times : array of int
             Steps to fit on.
         leads : sequence of int
         """
         factors = []
+        cells = anomalies.shape[1:]
         for lead in leads:
             now, later = lagged_pairs(times, lead)
-            first, second = (anomalies[steps].astype(np.float64) for steps in (now, later))
-            below = (first**2).sum(0)
-            slope = np.divide((first * second).sum(0), below, out=np.zeros_like(below), where=below > 0)
+            above, below = np.zeros(cells), np.zeros(cells)
+            for at in slices(len(now), block_length(*cells)):
+                first, second = (anomalies[steps[at]].astype(np.float64) for steps in (now, later))
+                for one, other in zip(first, second, strict=True):
+                    above += one * other
+                    below += one**2
+            slope = np.divide(above, below, out=np.zeros(cells), where=below > 0)
             factors.append(slope.clip(0, 1))
         return cls(np.stack(factors).astype(np.float32), tuple(leads))
 
-    def forecast(self, anomalies: NDArray, starts: NDArray[np.int64]) -> NDArray[np.float32]:
+    def forecast(self, anomalies: NDArray | Scratch, starts: NDArray[np.int64]) -> NDArray[np.float32]:
         """Forecast from some steps: ``(start, lead, latitude, longitude)``."""
         return anomalies[starts][:, None].astype(np.float32) * self.factors[None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,14 @@ from numpy.typing import NDArray
 
 from esai_core.tasks.nextframe.baselines import Damping
 from esai_core.tasks.nextframe.config import NextframeConfig
+from esai_core.tasks.nextframe.work import Work
+from esai_core.tasks.scratch import Scratch
 
-__all__ = ["examples", "targets", "train_network"]
+__all__ = ["Windows", "examples", "targets", "train_network"]
 
 
 def examples(
-    anomalies: NDArray,
+    anomalies: NDArray | Scratch,
     land: NDArray[np.bool_],
     phases: NDArray,
     starts: NDArray[np.int64],
@@ -29,7 +32,7 @@ def examples(
 
     Parameters
     ----------
-    anomalies : array (time, latitude, longitude)
+    anomalies : array or Scratch (time, latitude, longitude)
         Standardised, 0 where left out.
     land : array (latitude, longitude) of bool
         Cells that are left out: a channel tells them.
@@ -61,7 +64,7 @@ def examples(
 
 
 def targets(
-    anomalies: NDArray, land: NDArray[np.bool_], starts: NDArray[np.int64], leads: Sequence[int]
+    anomalies: NDArray | Scratch, land: NDArray[np.bool_], starts: NDArray[np.int64], leads: Sequence[int]
 ) -> NDArray[np.float32]:
     """Give the truth, ``(start, latitude, longitude, lead)``, NaN where left out."""
     later = np.stack([anomalies[starts + lead] for lead in leads], axis=-1).astype(np.float32)
@@ -69,12 +72,53 @@ def targets(
     return later
 
 
+@dataclass(frozen=True)
+class Windows:
+    """A `esai_core.training.data.Source` that reads the examples of a batch from the file of anomalies.
+
+    Attributes
+    ----------
+    anomalies, land, phases, damping, kind, window
+        As for `examples`.
+    starts : array of int
+        Steps to forecast from.
+    """
+
+    anomalies: Scratch
+    land: NDArray[np.bool_]
+    phases: NDArray
+    starts: NDArray[np.int64]
+    damping: Damping
+    kind: str
+    window: int
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def order(self, epoch: int, seed: int) -> NDArray[np.int64]:
+        """Shuffle the examples for an epoch."""
+        return np.random.default_rng([seed, epoch]).permutation(len(self))
+
+    def read(self, numbers: NDArray[np.int64]) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.float32]]:
+        """Give inputs and targets of some examples."""
+        starts = self.starts[numbers]
+        return (
+            examples(
+                self.anomalies,
+                self.land,
+                self.phases,
+                starts,
+                self.damping,
+                kind=self.kind,
+                window=self.window,
+            ),
+            targets(self.anomalies, self.land, starts, self.damping.leads),
+        )
+
+
 def train_network(
     kind: str,
-    anomalies: NDArray,
-    land: NDArray[np.bool_],
-    phases: NDArray,
-    parts: tuple[NDArray[np.int64], NDArray[np.int64]],
+    work: Work,
     damping: Damping,
     *,
     weights: NDArray,
@@ -83,15 +127,14 @@ def train_network(
     resume: bool,
     workers: int | None,
 ) -> Any:
-    """Train one network on the starts of the first part, keeping the weights that serve the second best.
+    """Train one network on the first part, keeping the weights that serve the second best.
 
     Parameters
     ----------
     kind : {"convlstm", "unet"}
-    anomalies, land, phases, damping
-        As for `examples`.
-    parts : (array, array) of int
-        Starts to train on and to validate by.
+    work : Work
+    damping : Damping
+        The first guess.
     weights : array (latitude, 1, 1)
         Of the cells in the loss.
     config : NextframeConfig
@@ -107,11 +150,8 @@ def train_network(
 
     network = config.network
     train, check = (
-        (
-            examples(anomalies, land, phases, starts, damping, kind=kind, window=network.window),
-            targets(anomalies, land, starts, config.leads),
-        )
-        for starts in parts
+        Windows(work.anomalies, work.land, work.phases, starts, damping, kind, network.window)
+        for starts in (work.train, work.choose)
     )
 
     def build() -> Any:
@@ -122,9 +162,8 @@ def train_network(
             "condition": 2,
         }
         if kind == "convlstm":
-            shape = train[0]["fields"].shape[2:]
-            return nn.build("resnet", fields=shape, window=network.window, **options)
-        return nn.build("unet", fields=train[0]["fields"].shape[1:], **options)
+            return nn.build("resnet", fields=(*work.land.shape, 2), window=network.window, **options)
+        return nn.build("unet", fields=(*work.land.shape, network.window + 1), **options)
 
     return training.fit(
         build,
