@@ -10,7 +10,6 @@ import xarray as xr
 
 from esai_core.__main__ import main
 from esai_core.runs import digest, read_metrics
-from esai_core.tasks import scratch
 from esai_core.testing import assert_light_cli, run_cli
 
 FILES = {
@@ -79,41 +78,6 @@ def test_a_step_alone_gives_what_the_run_gave(demos, tmp_path):
     done = run_cli(main, ["gapfill", "evaluate", folder / "gapfill", "--out", tmp_path / "again"])
     assert done.code == 0, done.err
     assert digest(tmp_path / "again")["metrics.json"] == digest(folder / "gapfill")["metrics.json"]
-
-
-SMALL = {
-    "gapfill": ["network.draws=1", "eof.modes=[2, 4]"],
-    "nextframe": ["network.kinds=['unet']", "network.window=2"],
-}
-PRODUCTS = {"gapfill": ("verification.nc", "filled.nc"), "nextframe": ("forecast.nc",)}
-
-
-@pytest.mark.parametrize("task", list(FILES))
-def test_blocks_do_not_change_the_result(demos, tmp_path, monkeypatch, task):
-    """The whole series in one block, and in blocks of a few times."""
-    folder, _ = demos
-    words = [task, "run", folder / f"{task}-inputs" / "config.toml"]
-    for setting in [*SMALL[task], "train.epochs=1", "network.width=2", "network.depth=1"]:
-        words += ["--set", setting]
-    for name, size in (("one", 1 << 40), ("many", 40_000)):
-        monkeypatch.setattr(scratch, "BLOCK_BYTES", size)
-        done = run_cli(main, [*words, "--out", tmp_path / name])
-        assert done.code == 0, done.err
-    one, many = (read_metrics(tmp_path / name) for name in ("one", "many"))
-    assert one["delivered"] == many["delivered"]
-    for method, scores in one["scores"].items():
-        assert many["scores"][method] == pytest.approx(scores, rel=1e-5, abs=1e-6), method
-    held = (one["interval"], many["interval"])
-    for first, second in zip(
-        *(part.values() if task == "nextframe" else [part] for part in held), strict=True
-    ):
-        assert second == pytest.approx(first, rel=1e-4)
-    for product in PRODUCTS[task]:
-        first, second = (
-            xr.load_dataset(tmp_path / name / product, engine="netcdf4", decode_timedelta=False)
-            for name in ("one", "many")
-        )
-        xr.testing.assert_allclose(first, second, rtol=1e-5, atol=1e-4)
 
 
 def test_mistakes_are_one_line(tmp_path):

@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 BLOCK_BYTES = 16 << 20
-"""Size of one array of a block; a step holds a few tens of them at a time, however long the series."""
+"""Size of one array of a block; a step holds a few tens of them at a time."""
 
 
 @dataclass(frozen=True)
