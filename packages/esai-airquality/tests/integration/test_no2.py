@@ -125,6 +125,7 @@ def failing(valley: Path, tmp_path: Path, *words: str) -> str:
 
 def test_bad_input_is_one_clear_line(valley: Path, tmp_path: Path) -> None:
     assert "no such file" in failing(valley, tmp_path, "data.fields=none.nc")
+    assert "no such file or folder" in failing(valley, tmp_path, f"data.swaths={tmp_path / 'away'}")
     assert "no Sentinel-5P files here" in failing(valley, tmp_path, f"data.swaths={tmp_path}")
     assert "unknown column 'rods'" in failing(valley, tmp_path, 'data.predictors=["rods"]')
     assert "not among data.satellite" in failing(valley, tmp_path, 'no2.windowed=["wind"]')
