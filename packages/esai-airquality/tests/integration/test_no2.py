@@ -10,7 +10,9 @@ import xarray as xr
 
 from esai_airquality.cli import main
 from esai_airquality.no2.demo import CONFIG, Valley
+from esai_airquality.no2.satellite import find_swaths
 from esai_airquality.no2.scoring import score_tables
+from esai_core.errors import InputError
 from esai_core.io import open_dataset, read_table, write_netcdf, write_table
 from esai_core.testing import assert_light_cli, data_path, run_cli
 
@@ -125,7 +127,8 @@ def failing(valley: Path, tmp_path: Path, *words: str) -> str:
 
 def test_bad_input_is_one_clear_line(valley: Path, tmp_path: Path) -> None:
     assert "no such file" in failing(valley, tmp_path, "data.fields=none.nc")
-    assert "no such file or folder" in failing(valley, tmp_path, f"data.swaths={tmp_path / 'away'}")
+    with pytest.raises(InputError, match="no such file or folder"):
+        find_swaths(tmp_path / "away")
     assert "no Sentinel-5P files here" in failing(valley, tmp_path, f"data.swaths={tmp_path}")
     assert "unknown column 'rods'" in failing(valley, tmp_path, 'data.predictors=["rods"]')
     assert "not among data.satellite" in failing(valley, tmp_path, 'no2.windowed=["wind"]')
