@@ -110,7 +110,7 @@ def lazy_rows(
     Parameters
     ----------
     make : callable
-        ``make(rows)``: an array (row, *shape), float32.
+        ``make(rows)`` gives an array ``(row, *shape)``, float32.
     count, length : int
         Rows in all, and in a block.
     shape : sequence of int
@@ -118,7 +118,8 @@ def lazy_rows(
 
     Returns
     -------
-    dask.array.Array (row, *shape)
+    dask.array.Array
+        ``(row, *shape)``.
     """
     import dask.array as da
 
