@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esai_core.errors import InputError
+from esai_core.training.order import shuffled
 from esai_wwtp.config import TrainSection
 
 if TYPE_CHECKING:
@@ -221,7 +222,7 @@ class ChipSource:
 
     def order(self, epoch: int, seed: int) -> np.ndarray:
         """Shuffle for an epoch; the numbers hold the epoch too, so that each draws other crops."""
-        return np.random.default_rng([seed, epoch]).permutation(len(self)) + epoch * len(self)
+        return shuffled(len(self), epoch=epoch, seed=seed) + epoch * len(self)
 
     def read(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Give reflectance ``(chip, row, column, band)`` and target, NaN to ignore."""

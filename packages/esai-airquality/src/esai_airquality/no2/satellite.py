@@ -36,10 +36,9 @@ def find_swaths(path: str | Path) -> list[Path]:
         found = sorted(place.glob("*.nc"))
     else:
         found = [place] if place.is_file() else sorted(place.parent.glob(place.name))
-    if not found and not place.exists():
-        raise InputError("no such file or folder", where=path, remedy="name a folder with .nc files")
     if not found:
-        raise InputError("no Sentinel-5P files here", where=path, remedy="name a folder with .nc files")
+        fault = "no Sentinel-5P files here" if place.exists() else "no such file or folder"
+        raise InputError(fault, where=path, remedy="name a folder with .nc files")
     return found
 
 

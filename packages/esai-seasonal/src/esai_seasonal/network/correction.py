@@ -15,6 +15,7 @@ from esai_core.training import TrainConfig
 from esai_core.training import fit as train
 from esai_core.training import predict as forward
 from esai_core.training.files import read_checkpoint, write_checkpoint
+from esai_core.training.order import shuffled
 from esai_seasonal.config import AdversarialConfig
 from esai_seasonal.data import Static
 from esai_seasonal.methods.emos import coupled
@@ -59,7 +60,7 @@ class Examples:
 
     def order(self, epoch: int, seed: int) -> np.ndarray:
         """Shuffle the examples for an epoch."""
-        return np.random.default_rng([seed, epoch]).permutation(len(self)) + epoch * len(self)
+        return shuffled(len(self), epoch=epoch, seed=seed) + epoch * len(self)
 
     def read(self, numbers: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Give inputs and targets of some examples."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from esai_core.training.order import shuffled
+
 __all__ = ["Climate", "Fields", "classes_of", "groups_of", "period_of"]
 
 
@@ -112,7 +114,7 @@ class Fields:
 
     def order(self, epoch: int, seed: int) -> np.ndarray:
         """Shuffle the fields for an epoch."""
-        return np.random.default_rng([seed, epoch]).permutation(len(self)) + epoch * len(self)
+        return shuffled(len(self), epoch=epoch, seed=seed) + epoch * len(self)
 
     def read(self, numbers: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Give inputs and targets of some fields."""

@@ -21,6 +21,7 @@ from esai_core.tasks import scratch
 __all__ = [
     "CycleName",
     "FieldCycle",
+    "deviation",
     "need_networks",
     "open_field",
     "read_blocks",
@@ -188,6 +189,11 @@ def _labels(times: NDArray[np.datetime64], name: CycleName) -> NDArray[np.int64]
     return np.zeros(len(times), np.int64) if labels is None else labels.to_numpy(np.int64)
 
 
+def deviation(count: Any, total: Any, squares: Any) -> Any:
+    """Give the standard deviation of values from their number, their sum and that of their squares."""
+    return np.sqrt(np.maximum(squares / count - (total / count) ** 2, 0.0))
+
+
 def score_methods(
     methods: Mapping[str, xr.DataArray],
     truth: xr.DataArray,
@@ -211,14 +217,15 @@ def score_methods(
     dict
         Parts of metrics.json.
     """
-    return verify.score_table(
-        methods,
-        truth,
-        scores=("rmse", "mae", "bias", "acc"),
-        by=() if by is None else (by,),
-        weights=area_weights(truth["latitude"]),
-        climatology=climatology,
-    )
+    with scratch.few_threads():
+        return verify.score_table(
+            methods,
+            truth,
+            scores=("rmse", "mae", "bias", "acc"),
+            by=() if by is None else (by,),
+            weights=area_weights(truth["latitude"]),
+            climatology=climatology,
+        )
 
 
 def write_history(run: Any, rows: list[dict[str, float]], *, network: int = 0) -> None:

@@ -19,5 +19,6 @@ __getattr__, __dir__, __all__ = attach(
         "predict": "inference",
         "predict_batches": "inference",
         "scope": "loop",
+        "shuffled": "order",
     },
 )

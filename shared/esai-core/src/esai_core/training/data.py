@@ -14,6 +14,7 @@ import numpy as np
 
 from esai_core.errors import UsageError
 from esai_core.nn._keras import keras
+from esai_core.training.order import shuffled
 
 __all__ = ["Arrays", "Plan", "Source", "as_source", "make_dataset"]
 
@@ -73,7 +74,7 @@ class Arrays:
 
     def order(self, epoch: int, seed: int) -> np.ndarray:
         """Shuffle the examples for an epoch."""
-        return np.random.default_rng([seed, epoch]).permutation(len(self))
+        return shuffled(len(self), epoch=epoch, seed=seed)
 
     def read(self, numbers: np.ndarray) -> tuple:
         """Give the examples of these numbers."""

@@ -15,6 +15,7 @@ from esai_core.tasks.gapfill.config import GapfillConfig
 from esai_core.tasks.gapfill.eof import Matrix, fill_eof
 from esai_core.tasks.gapfill.work import Work
 from esai_core.tasks.scratch import Scratch
+from esai_core.training.order import shuffled
 
 __all__ = ["Filled", "Fillings", "draw_examples", "examples", "fill", "refine", "train_network"]
 
@@ -100,7 +101,7 @@ class Fillings:
 
     def order(self, epoch: int, seed: int) -> NDArray[np.int64]:
         """Shuffle the examples for an epoch."""
-        return np.random.default_rng([seed, epoch]).permutation(len(self))
+        return shuffled(len(self), epoch=epoch, seed=seed)
 
     def read(self, numbers: NDArray[np.int64]) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.float32]]:
         """Give inputs and targets of some examples; targets are NaN where nothing is asked."""

@@ -20,7 +20,7 @@ from esai_core.tasks.gapfill.filling import METHODS, Fields, calibrate, fill_all
 from esai_core.tasks.gapfill.network import draw_examples, fill, train_network
 from esai_core.tasks.gapfill.pages import open_result, read_choice, report
 from esai_core.tasks.gapfill.work import Work, prepare_work
-from esai_core.tasks.scratch import Scratch, few_threads, room, slices
+from esai_core.tasks.scratch import Scratch, room, slices
 from esai_core.uncertainty import SplitConformal, interval_sums, scores_of_sums
 
 __all__ = ["evaluate", "predict", "report", "train"]
@@ -68,12 +68,11 @@ def _train(config: GapfillConfig, run: RunFolder, folder: Path) -> dict[str, Any
     write_history(run, history.rows)
     with run.stage("choose method"):
         fields = fill_all(work, learn, history.model, modes, config, folder)
-        with few_threads():
-            chosen = score_methods(
-                {name: fields.of(name) for name in METHODS},
-                fields.lazy(lambda times: work.truth(times, CHOOSE)),
-                climatology=fields.lazy(work.level),
-            )["scores"]
+        chosen = score_methods(
+            {name: fields.of(name) for name in METHODS},
+            fields.lazy(lambda times: work.truth(times, CHOOSE)),
+            climatology=fields.lazy(work.level),
+        )["scores"]
         best = min(chosen, key=lambda name: chosen[name]["rmse"])
         conformal = calibrate(fields, best, held, config)
     return {
@@ -130,7 +129,7 @@ def filled(work: Work, fields: Fields, delivered: str, conformal: SplitConformal
 def evaluate(config: GapfillConfig, run: RunFolder) -> None:
     """Score every method on the test's cells."""
     choice, made = read_choice(run), open_result(run, "verification.nc")
-    with run.stage("verify"), few_threads():
+    with run.stage("verify"):
         table = score_methods(
             {name: made[name] for name in METHODS}, made["truth"], climatology=made["climatology_level"]
         )

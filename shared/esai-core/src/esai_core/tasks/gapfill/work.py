@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from esai_core.tasks.fields import FieldCycle, open_field, read_blocks, values_at
+from esai_core.tasks.fields import FieldCycle, deviation, open_field, read_blocks, values_at
 from esai_core.tasks.gapfill.blobs import LEARN, part_cells
 from esai_core.tasks.gapfill.config import GapfillConfig
 from esai_core.tasks.scratch import Scratch, block_length, slices
@@ -115,9 +115,9 @@ def prepare_work(config: GapfillConfig, folder: Path, *kinds: int) -> Work:
             count += here
             total += frame
             squares += frame**2
-    scale = float(np.sqrt(squares.sum() / count.sum() - (total.sum() / count.sum()) ** 2)) or 1.0
+    scale = float(deviation(count.sum(), total.sum(), squares.sum())) or 1.0
     spread = np.ones(sea.shape)
-    spread[sea] = np.sqrt(np.maximum(squares / count - (total / count) ** 2, 0)) / scale
+    spread[sea] = deviation(count, total, squares) / scale
     for times in slices(len(anomalies), block_length(anomalies.shape[1])):
         anomalies[times] = anomalies[times] / np.float32(scale)
     return Work(field, parts, cycle, sea, anomalies, scale, np.maximum(spread, 0.1) * scale)

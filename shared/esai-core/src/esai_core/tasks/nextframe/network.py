@@ -14,6 +14,7 @@ from esai_core.tasks.nextframe.baselines import Damping
 from esai_core.tasks.nextframe.config import NextframeConfig
 from esai_core.tasks.nextframe.work import Work
 from esai_core.tasks.scratch import Scratch
+from esai_core.training.order import shuffled
 
 __all__ = ["Windows", "examples", "targets", "train_network"]
 
@@ -97,7 +98,7 @@ class Windows:
 
     def order(self, epoch: int, seed: int) -> NDArray[np.int64]:
         """Shuffle the examples for an epoch."""
-        return np.random.default_rng([seed, epoch]).permutation(len(self))
+        return shuffled(len(self), epoch=epoch, seed=seed)
 
     def read(self, numbers: NDArray[np.int64]) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.float32]]:
         """Give inputs and targets of some examples."""

@@ -26,7 +26,7 @@ from esai_core.tasks.nextframe.forecasts import (
 from esai_core.tasks.nextframe.network import examples, targets, train_network
 from esai_core.tasks.nextframe.pages import report
 from esai_core.tasks.nextframe.work import Work, blocks_of, prepare_work
-from esai_core.tasks.scratch import block_length, evenly, few_threads, room, slices
+from esai_core.tasks.scratch import block_length, evenly, room, slices
 from esai_core.uncertainty import SplitConformal, interval_sums, scores_of_sums
 
 __all__ = ["evaluate", "predict", "report", "train"]
@@ -74,13 +74,9 @@ def train(config: NextframeConfig, run: RunFolder) -> None:
 
 def score(made: xr.Dataset, names: list[str], *, by: str | None = None) -> dict[str, Any]:
     """Score the methods against the truth, in blocks of starts."""
-    with few_threads():
-        return score_methods(
-            {name: made[name] for name in names},
-            made["truth"],
-            climatology=made["climatology_level"],
-            by=by,
-        )
+    return score_methods(
+        {name: made[name] for name in names}, made["truth"], climatology=made["climatology_level"], by=by
+    )
 
 
 def predict(config: NextframeConfig, run: RunFolder) -> None:

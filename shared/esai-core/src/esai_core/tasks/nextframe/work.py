@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from esai_core import io
 from esai_core.errors import InputError
-from esai_core.tasks.fields import FieldCycle, open_field, read_blocks, values_at
+from esai_core.tasks.fields import FieldCycle, deviation, open_field, read_blocks, values_at
 from esai_core.tasks.nextframe.config import NextframeConfig
 from esai_core.tasks.scratch import Scratch, block_length, slices
 
@@ -155,8 +155,7 @@ def write_anomalies(field: xr.DataArray, first: int, config: NextframeConfig, fo
             where=field.name,
             remedy="fill the gaps first: esai-core gapfill",
         )
-    count = first * sea.sum()
-    scale = float(np.sqrt(squares[sea].sum() / count - (total[sea].sum() / count) ** 2)) or 1.0
+    scale = float(deviation(first * sea.sum(), total[sea].sum(), squares[sea].sum())) or 1.0
     for times in slices(len(anomalies), block_length(*land.shape)):
         anomalies[times] = np.where(land, 0, anomalies[times] / np.float32(scale))
     np.savez(folder / "fitted.npz", levels=cycle.levels, groups=cycle.groups, land=land, scale=scale)
