@@ -9,11 +9,12 @@ import pytest
 import xarray as xr
 
 from esai_core.__main__ import main
+from esai_core.explain import Drivers
 from esai_core.runs import digest, read_metrics
 from esai_core.testing import assert_light_cli, run_cli
 
 FILES = {
-    "gapfill": {"filled.nc", "verification.nc", "model/network.keras", "model/choice.json"},
+    "gapfill": {"filled.nc", "verification.nc", "model/network.keras", "model/choice.json", "drivers.json"},
     "nextframe": {
         "forecast.nc",
         "model/convlstm.keras",
@@ -99,3 +100,12 @@ def test_the_network_of_a_drifting_field_uses_the_latest_fields(demos):
         assert importance["field 0 steps ago"] > importance["field 3 steps ago"]
         assert told["passed"]
     assert "What drives this" in (folder / "nextframe" / "report.html").read_text()
+
+
+def test_the_network_that_fills_uses_what_is_seen_around_the_gaps(demos):
+    folder, _ = demos
+    told = Drivers.load(folder / "gapfill" / "drivers.json")
+    importance = dict(zip(told.attributions[0].names, told.attributions[0].values, strict=True))
+    assert importance["seen of the time"] > 3 * abs(importance["seen 1 before"])
+    assert told.check.passed
+    assert "What drives this" in (folder / "gapfill" / "report.html").read_text()

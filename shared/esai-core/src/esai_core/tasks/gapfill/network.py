@@ -17,7 +17,21 @@ from esai_core.tasks.gapfill.work import Work
 from esai_core.tasks.scratch import Scratch
 from esai_core.training.order import shuffled
 
-__all__ = ["Filled", "Fillings", "draw_examples", "examples", "fill", "refine", "train_network"]
+__all__ = [
+    "FILLING",
+    "Filled",
+    "Fillings",
+    "draw_examples",
+    "examples",
+    "fill",
+    "places",
+    "refine",
+    "targets",
+    "train_network",
+]
+
+FILLING = "EOF filling (first guess)"
+"""Name of the first guess among the inputs."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +79,24 @@ def examples(
         "mask": _on_grid(np.stack(mask, axis=-1), sea),
         "baseline": _on_grid(baseline[..., None], sea),
     }
+
+
+def places(window: int) -> dict[str, list[tuple[str, Any]]]:
+    """Name the inputs, and tell where each stands in `examples`: values go with their mask."""
+    found: dict[str, list[tuple[str, Any]]] = {}
+    for number, offset in enumerate(range(-window, window + 1)):
+        when = f"{abs(offset)} {'before' if offset < 0 else 'after'}" if offset else "of the time"
+        for name, channel in (("seen", 2 * number), ("EOF filling", 2 * number + 1)):
+            found[f"{name} {when}"] = [(part, (..., channel)) for part in ("values", "mask")]
+    return found | {FILLING: [("baseline", ...)]}
+
+
+def targets(
+    seen: Matrix, truth: Matrix, sea: NDArray[np.bool_], times: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Give the truth of what is not seen: ``(time, latitude, longitude, 1)``, NaN elsewhere."""
+    asked = np.where(np.isnan(seen[times]), truth[times], np.nan)
+    return _on_grid(asked[..., None], sea, np.nan)
 
 
 def _on_grid(values: NDArray, sea: NDArray[np.bool_], land: float = 0.0) -> NDArray[np.float32]:
@@ -115,9 +147,8 @@ class Fillings:
         return inputs, np.concatenate([asked for _, _, asked in parts])[back]
 
     def _of(self, filled: Filled, times: NDArray[np.int64]) -> tuple[dict[str, NDArray], NDArray]:
-        asked = np.where(np.isnan(filled.seen[times]), self.truth[times], np.nan)
         inputs = examples(filled, self.sea, times, window=self.window)
-        return inputs, _on_grid(asked[..., None], self.sea, np.nan)
+        return inputs, targets(filled.seen, self.truth, self.sea, times)
 
 
 def fill(seen: Matrix, path: Path, modes: int, config: GapfillConfig) -> Filled:

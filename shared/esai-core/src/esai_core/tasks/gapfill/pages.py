@@ -8,7 +8,8 @@ from typing import Any
 import xarray as xr
 
 from esai_core import io
-from esai_core.report import Report, add_intervals, key_message, plots
+from esai_core.explain import Drivers
+from esai_core.report import Report, add_drivers, add_intervals, key_message, plots
 from esai_core.runs import RunFolder, read_metrics
 from esai_core.tasks.gapfill.config import GapfillConfig
 from esai_core.tasks.scratch import block_length, few_threads
@@ -51,6 +52,8 @@ def report(config: GapfillConfig, run: RunFolder) -> None:
         units=units,
         text="Calibrated on the blobs that chose the method.",
     )
+    told = Drivers.load(run.find("drivers.json"))
+    add_drivers(page, told.attributions, check=told.check, text=told.text)
     page.section("Maps")
     with few_threads():
         hidden = tested["truth"].notnull().sum(("latitude", "longitude")).values

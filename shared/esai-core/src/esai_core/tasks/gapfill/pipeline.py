@@ -10,20 +10,34 @@ import numpy as np
 import xarray as xr
 
 from esai_core import io, nn
+from esai_core.explain import Drivers
 from esai_core.grid import area_weights
 from esai_core.runs import RunFolder
+from esai_core.tasks.drivers import attribute, check
 from esai_core.tasks.fields import need_networks, score_methods, values_at, write_history
 from esai_core.tasks.gapfill.blobs import CHOOSE, LEARN, TEST, time_runs
 from esai_core.tasks.gapfill.config import GapfillConfig
 from esai_core.tasks.gapfill.eof import choose_modes
 from esai_core.tasks.gapfill.filling import METHODS, Fields, calibrate, fill_all
-from esai_core.tasks.gapfill.network import draw_examples, fill, train_network
+from esai_core.tasks.gapfill.network import (
+    FILLING,
+    Filled,
+    draw_examples,
+    examples,
+    fill,
+    places,
+    targets,
+    train_network,
+)
 from esai_core.tasks.gapfill.pages import open_result, read_choice, report
 from esai_core.tasks.gapfill.work import Work, prepare_work
-from esai_core.tasks.scratch import Scratch, room, slices
+from esai_core.tasks.scratch import Scratch, evenly, room, slices
 from esai_core.uncertainty import SplitConformal, interval_sums, scores_of_sums
 
 __all__ = ["evaluate", "predict", "report", "train"]
+
+EXPLAINED = 32
+"""Most times that explanations are made on, each with the cells of a whole field."""
 
 
 def train(config: GapfillConfig, run: RunFolder) -> None:
@@ -88,11 +102,14 @@ def predict(config: GapfillConfig, run: RunFolder) -> None:
     """Fill the test's cells by every method, and all real gaps by the delivered one."""
     choice, model = read_choice(run), nn.load(run.find("model/network.keras"))
     conformal, delivered = SplitConformal.from_dict(choice["interval"]), choice["delivered"]
-    with run.stage("fill test"), room(run.checkpoints / "testing") as folder:
-        work = prepare_work(config, folder, LEARN, CHOOSE)
-        seen = work.write(folder / "seen.npy", LEARN, CHOOSE)
-        fields = fill_all(work, seen, model, choice["modes"], config, folder)
-        io.write_netcdf(tested(work, fields, delivered, conformal), run.path("verification.nc"))
+    with room(run.checkpoints / "testing") as folder:
+        with run.stage("fill test"):
+            work = prepare_work(config, folder, LEARN, CHOOSE)
+            seen = work.write(folder / "seen.npy", LEARN, CHOOSE)
+            fields = fill_all(work, seen, model, choice["modes"], config, folder)
+            io.write_netcdf(tested(work, fields, delivered, conformal), run.path("verification.nc"))
+        with run.stage("explain"):
+            explain(model, work, Filled(seen, fields.made["eof"]), config).save(run.path("drivers.json"))
     with run.stage("fill gaps"), room(run.checkpoints / "filling") as folder:
         work = prepare_work(config, folder, LEARN, CHOOSE, TEST)
         fields = fill_all(work, work.anomalies, model, choice["modes"], config, folder, methods=(delivered,))
@@ -111,6 +128,32 @@ def tested(work: Work, fields: Fields, delivered: str, conformal: SplitConformal
     for name in made.data_vars:
         made[name].attrs = dict(work.field.attrs)
     return made
+
+
+def explain(model: Any, work: Work, filled: Filled, config: GapfillConfig) -> Drivers:
+    """Tell which inputs the network uses to fill the test's cells, and whether the check is passed.
+
+    At most `EXPLAINED` of the times with such cells are taken, evenly spread.
+    """
+    window, runs = config.network.window, time_runs(len(work.parts), duration=config.hide.duration)
+    asked = np.concatenate([(work.parts[times] == TEST).any((1, 2)) for times in work.blocks()])
+    times = np.flatnonzero(asked)[evenly(int(asked.sum()), EXPLAINED)]
+    options: dict[str, Any] = {
+        "inputs": examples(filled, work.sea, times, window=window),
+        "truth": targets(filled.seen, work.anomalies, work.sea, times),
+        "places": places(window),
+        "method": "permutation of blocks",
+        "outputs": ["filling"],
+        "blocks": runs[times],
+    }
+    found = attribute(model, **options)
+    verdict = check(model, found, guess=FILLING, **options)
+    text = (
+        f"The network, at {len(times)} times with hidden cells. One input at a time is exchanged between "
+        "runs of times, what was seen together with where it was seen. The network adds to the filling by "
+        "EOFs, so that losing that costs most where the network adds little."
+    )
+    return Drivers((found,), verdict, text)
 
 
 def filled(work: Work, fields: Fields, delivered: str, conformal: SplitConformal) -> xr.Dataset:

@@ -16,7 +16,10 @@ from esai_core.tasks.nextframe.work import Work
 from esai_core.tasks.scratch import Scratch
 from esai_core.training.order import shuffled
 
-__all__ = ["Windows", "examples", "targets", "train_network"]
+__all__ = ["DAMPED", "Windows", "examples", "places", "targets", "train_network"]
+
+DAMPED = "damped anomaly"
+"""Name of the first guess among the inputs."""
 
 
 def examples(
@@ -62,6 +65,15 @@ def examples(
     baseline = np.moveaxis(damping.forecast(anomalies, starts), 1, -1)
     made = {"fields": fields, "condition": phases[starts], "baseline": baseline}
     return {name: np.ascontiguousarray(part, np.float32) for name, part in made.items()}
+
+
+def places(kind: str, window: int) -> dict[str, list[tuple[str, Any]]]:
+    """Name the inputs, and tell where each stands in `examples`."""
+    along = (lambda step: (slice(None), step, ..., 0)) if kind == "convlstm" else (lambda step: (..., step))
+    past = {
+        f"field {window - 1 - step} steps ago": [("fields", along(step))] for step in reversed(range(window))
+    }
+    return past | {"time of the cycle": [("condition", ...)], DAMPED: [("baseline", ...)]}
 
 
 def targets(

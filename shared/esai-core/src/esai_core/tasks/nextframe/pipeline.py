@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from esai_core import io, nn
 from esai_core.grid import area_weights
 from esai_core.runs import RunFolder
+from esai_core.tasks.drivers import attribute, check
 from esai_core.tasks.fields import need_networks, score_methods, write_history
 from esai_core.tasks.nextframe.baselines import Damping
 from esai_core.tasks.nextframe.config import NextframeConfig
-from esai_core.tasks.nextframe.drivers import attribute, check
 from esai_core.tasks.nextframe.forecasts import (
     calibrate,
     load_damping,
@@ -23,7 +23,7 @@ from esai_core.tasks.nextframe.forecasts import (
     methods,
     open_forecasts,
 )
-from esai_core.tasks.nextframe.network import examples, targets, train_network
+from esai_core.tasks.nextframe.network import DAMPED, examples, places, targets, train_network
 from esai_core.tasks.nextframe.pages import report
 from esai_core.tasks.nextframe.work import Work, blocks_of, prepare_work
 from esai_core.tasks.scratch import block_length, evenly, room, slices
@@ -131,11 +131,11 @@ def explain(kind: str, config: NextframeConfig, run: RunFolder) -> dict[str, Any
     options: dict[str, Any] = {
         "inputs": examples(work.anomalies, work.land, work.phases, starts, damping, kind=kind, window=window),
         "truth": targets(work.anomalies, work.land, starts, config.leads),
-        "kind": kind,
-        "window": window,
-        "leads": config.leads,
+        "places": places(kind, window),
+        "method": f"permutation of blocks ({kind})",
+        "outputs": [f"lead {lead}" for lead in config.leads],
         "blocks": blocks_of(starts, config),
     }
     found = attribute(model, **options)
-    verdict = check(model, found, **options)
+    verdict = check(model, found, guess=DAMPED, **options)
     return found.to_dict() | {"starts": len(starts), "check": str(verdict), "passed": verdict.passed}
