@@ -81,8 +81,12 @@ def _train(config: S2sConfig, run: RunFolder, variable: str, each: Each) -> None
             some = {name: part for name, part in told.items() if part.cells}
             weights.append(_finish(config, run, pool, frame, some, each))
     with run.stage("explain"):
+        jobs = []
         for pool, frame, own in zip(pools, frames, weights, strict=True):
-            _explain(config, run, pool, frame, own)
+            step = max(1, pool.cells // CELLS)
+            few = pool.on_cells(slice(0, step * CELLS, step))
+            jobs.append((few, frame, own, config.seed, run.path(f"diagnostics/{name_of(pool)}.json")))
+        each(_explain, jobs, f"{variable} drivers")
 
 
 def _finish(
@@ -113,20 +117,16 @@ def _finish(
     return shares
 
 
-def _explain(
-    config: S2sConfig, run: RunFolder, pool: Sample, frame: Frame, weights: dict[str, float]
-) -> None:
+def _explain(few: Sample, frame: Frame, weights: dict[str, float], seed: int, path: Path) -> None:
     """Look for what drives the forecasts, and score intervals of the value, on a few cells."""
-    step = max(1, pool.cells // CELLS)
-    few = pool.on_cells(slice(0, step * CELLS, step))
     fold = explaining_fold(frame.folds, frame.blocks, few)
-    drivers = find_drivers(few, frame.blocks, fold, frame.plan, weights, seed=config.seed)
+    drivers = find_drivers(few, frame.blocks, fold, frame.plan, weights, seed=seed)
     told = drivers_to_dict(drivers) | {
         "held_out": fold.name,
         "cells": few.cells,
         "intervals": value_intervals(few, frame.blocks, frame.folds, frame.plan),
     }
-    run.path(f"diagnostics/{name_of(pool)}.json").write_text(json.dumps(told, indent=1) + "\n")
+    path.write_text(json.dumps(told, indent=1) + "\n")
 
 
 def _log(name: str, cells: int, frame: Frame, shares: dict[str, float]) -> None:
