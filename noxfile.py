@@ -23,7 +23,7 @@ import repo
 nox.needs_version = ">=2025.5"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_missing_interpreters = True
-nox.options.sessions = ["lint", "contracts", "types", "docs", "tooling", "tests", "demo"]
+nox.options.sessions = ["lint", "contracts", "types", "docs", "tooling", "tests", "release_check"]
 
 DIST = ROOT / "dist"
 RUNS = ROOT / "runs"

@@ -145,8 +145,8 @@ def bill_of_materials(place: Path, target: Path) -> set[str]:
     return {re.sub(r"[-_.]+", "-", item["name"]).lower() for item in components}
 
 
-def page(rows: Sequence[dict]) -> str:
-    """Write the page of the documentation that holds the measured table."""
+def page(rows: Sequence[dict], minutes: float) -> str:
+    """Write the page of the documentation that holds the measured table; `minutes` of the whole rehearsal."""
     lines = [
         "# What an installation brings",
         "",
@@ -165,4 +165,5 @@ def page(rows: Sequence[dict]) -> str:
             f"| {row['package']} | {row['version']} | {row['distributions']} | {row['megabytes']:.0f} MB | "
             f"{row['install_s']:.0f} s | {shown} | {'yes' if row['tensorflow'] else 'no'} |"
         )
+    lines += ["", f"The whole rehearsal took {minutes:.1f} minutes."]
     return "\n".join(lines) + "\n"

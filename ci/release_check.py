@@ -1,6 +1,6 @@
 """Rehearse a release of every package against an index on this machine, and install each one from it alone.
 
-    python3 tools/dev.py release-check                      everything, about ten minutes
+    python3 tools/dev.py release-check                      everything, about a quarter of an hour
     python3 tools/dev.py release-check esai-fire            install this one only
     python3 tools/dev.py release-check --table docs/reference/footprint.md
 
@@ -16,9 +16,11 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "tools")]
 import attacks
@@ -30,6 +32,7 @@ import publish
 import rehearsal
 import repo
 
+T = TypeVar("T")
 AIM = 15  # minutes for the whole; a slower machine is no fault, so it is said and not held
 
 
@@ -110,23 +113,20 @@ def demo_of(package: repo.Package) -> list[str]:
     return list(package.metadata.get("tool", {}).get("esai", {}).get("demo", ["demo"]))
 
 
-def install_all(
-    index: loopback.Index, names: Sequence[str], tree: Path, scratch: Path, steps: Steps
-) -> list[dict]:
-    """Install each package alone, two at a time; what was measured."""
-    chosen = [package for package in repo.packages(tree) if not names or package.name in names]
+def together(calls: Sequence[Callable[[], T]]) -> list[T]:
+    """Make calls two at a time, in their order; the fault of one does not hide another's."""
     with ThreadPoolExecutor(max_workers=2) as pool:
-        made = [pool.submit(install_one, index, package, tree, scratch, steps) for package in chosen]
-    failed = [str(row.exception()) for row in made if row.exception() is not None]
-    if failed:  # one package's fault does not hide another's
+        made = [pool.submit(call) for call in calls]
+    failed = [str(one.exception()) for one in made if one.exception() is not None]
+    if failed:
         raise SystemExit("\n\n".join(failed))
-    return [row.result() for row in made]
+    return [one.result() for one in made]
 
 
-def install_one(
+def install(
     index: loopback.Index, package: repo.Package, tree: Path, scratch: Path, steps: Steps
-) -> dict:
-    """Install a package into a fresh environment, follow its pages, attack its run folder; the figures."""
+) -> dict[str, Any]:
+    """Install a package alone into a fresh environment; the figures of what came."""
     place = installing.fresh(scratch / package.name)
     seconds, said = installing.install(place, index, package.name, twins=repo.twins(package, tree, set()))
     asked = installing.lookups(said)
@@ -141,26 +141,30 @@ def install_one(
     heavy = sorted({"tensorflow", "tensorflow-cpu", "keras"} & set(found))
     if not any(repo.requirement_name(line) in {"keras", "tensorflow"} for line in needs(package, tree)):
         steps.hold(not heavy, f"{package.name}: installs without TensorFlow", heavy)
-    row = {"package": package.name, "version": found[package.name], "distributions": len(found)}
-    row |= {"megabytes": installing.size(place) / 1e6, "install_s": seconds, "tensorflow": bool(heavy)}
-    row["demo_s"] = None
-    if package.name == repo.CORE:
-        print(installing.follow(place, package.name, [], scratch / "pages-core" / "demo"), end="", flush=True)
-    else:
-        verb, out = demo_of(package), scratch / f"pages-{package.name}" / "demo"
-        row["demo_s"] = installing.demo(place, package.name, verb, out)
-        steps.hold(True, f"{package.name}: its demo runs ({row['demo_s']:.0f} s)")
-        said = installing.follow(place, package.name, verb, out)
-        print(said, end="", flush=True)
-        steps.hold(True, f"{package.name}: {said.count(': $ ')} commands of its pages hold word for word")
-        for tried, held, evidence in attacks.attempts(attacks.Target(place, package.name, verb[:-1], out)):
-            steps.hold(held, f"{package.name}: {tried}", evidence)
+    row: dict[str, Any] = {"package": package.name, "version": found[package.name]}
+    row |= {"distributions": len(found), "megabytes": installing.size(place) / 1e6, "install_s": seconds}
     bill = installing.bill_of_materials(place, scratch / f"{package.name}.cdx.json")
     steps.hold(set(found) <= bill | {"pip"}, f"{package.name}: {len(bill)} components in its SBOM", found)
     steps.hold(
         True, f"{package.name}: {len(found)} distributions, {row['megabytes']:.0f} MB, {seconds:.0f} s"
     )
-    return row
+    return row | {"tensorflow": bool(heavy), "demo_s": None}
+
+
+def use(package: repo.Package, row: dict[str, Any], scratch: Path, steps: Steps) -> None:
+    """Run the demo of a package (its time goes to `row`), follow its pages, attack its run folder."""
+    place, out = scratch / package.name, scratch / f"pages-{package.name}" / "demo"
+    if package.name == repo.CORE:
+        print(installing.follow(place, package.name, [], out), end="", flush=True)
+        return
+    verb = demo_of(package)
+    row["demo_s"] = installing.demo(place, package.name, verb, out)
+    steps.hold(True, f"{package.name}: its demo runs ({row['demo_s']:.0f} s)")
+    said = installing.follow(place, package.name, verb, out)
+    print(said, end="", flush=True)
+    steps.hold(True, f"{package.name}: {said.count(': $ ')} commands of its pages hold word for word")
+    for tried, held, evidence in attacks.attempts(attacks.Target(place, package.name, verb[:-1], out)):
+        steps.hold(held, f"{package.name}: {tried}", evidence)
 
 
 def needs(package: repo.Package, tree: Path) -> list[str]:
@@ -168,36 +172,51 @@ def needs(package: repo.Package, tree: Path) -> list[str]:
     return repo.reachable(package, tree, extras=set())
 
 
-def upgrade_core(
-    index: loopback.Index, tree: Path, out: Path, scratch: Path, names: Sequence[str], steps: Steps
-) -> None:
-    """Publish a newer core and put it under a package that was installed before."""
+def publish_newer_core(index: loopback.Index, tree: Path, out: Path, steps: Steps) -> None:
+    """Release and publish a newer core."""
     said = rehearsal.release(tree, repo.CORE, "minor", note="Nothing but a rehearsal.")
     version = repo.find(repo.CORE, tree).metadata["project"]["version"]
     steps.hold(f"{repo.CORE}-v{version} is made" in said, f"{repo.CORE}-v{version}: released", said)
     files, wrong = check_dist.checked(repo.find(repo.CORE, tree), out)
     status, more = publish.publish(files, check_url=rehearsal.readable(index), env=rehearsal.publisher(index))
     steps.hold(status == 0 and not wrong, f"{repo.CORE} {version}: published", more)
-    older = next((name for name in names if name != repo.CORE), None)
-    if older is None:
-        return
-    place = scratch / older
-    package = repo.find(older, tree)
-    before = installing.distributions(place)
-    installing.install(
-        place, index, repo.CORE, "--upgrade-package", repo.CORE, twins=repo.twins(package, tree, set())
-    )
+
+
+def upgrade(index: loopback.Index, package: repo.Package, tree: Path, place: Path, steps: Steps) -> None:
+    """Put the newer core under a package that was installed before it was published."""
+    name, before = package.name, installing.distributions(place)
+    twins = repo.twins(package, tree, set())
+    installing.install(place, index, repo.CORE, "--upgrade-package", repo.CORE, twins=twins)
     after = installing.distributions(place)
-    changed = {name for name in {*before, *after} if before.get(name) != after.get(name)}
-    steps.hold(
-        changed == {repo.CORE},
-        f"{older}: {repo.CORE} {before[repo.CORE]} -> {version}, all else kept",
-        changed,
-    )
-    seconds = installing.demo(place, older, demo_of(package), scratch / "upgraded" / "demo")
-    steps.hold(True, f"{older} {after[older]}: its demo runs on {repo.CORE} {version} ({seconds:.0f} s)")
-    status = core_compat.main([older, "--", "-q", "-x", "-k", "not integration", "--maxfail=1"], tree)
-    steps.hold(status == 0, f"{older} {after[older]}: its own tests pass on {repo.CORE} {version}")
+    changed = {one for one in {*before, *after} if before.get(one) != after.get(one)}
+    step = f"{repo.CORE} {before[repo.CORE]} -> {after[repo.CORE]}"
+    steps.hold(changed == {repo.CORE}, f"{name}: {step}, all else kept", changed)
+    version = f"{name} {after[name]}"
+    seconds = installing.demo(place, name, demo_of(package), place / "upgraded" / "demo")
+    steps.hold(True, f"{version}: its demo runs on {repo.CORE} {after[repo.CORE]} ({seconds:.0f} s)")
+    status = core_compat.main([name, "--", "-q", "-x", "-k", "not integration", "--maxfail=1"], tree)
+    steps.hold(status == 0, f"{version}: its own tests pass on {repo.CORE} {after[repo.CORE]}")
+
+
+def rehearse(
+    index: loopback.Index, chosen: Sequence[repo.Package], tree: Path, scratch: Path, steps: Steps
+) -> list[dict[str, Any]]:
+    """Install the packages, publish a newer core, and use what is installed; what was measured.
+
+    All are installed first, once more the one that is upgraded, so that the long part, in which they are
+    used, can be shared by two cores to its end: the largest begin.
+    """
+    rows = together([partial(install, index, package, tree, scratch, steps) for package in chosen])
+    order = sorted(zip(rows, chosen, strict=True), key=lambda pair: -pair[0]["megabytes"])
+    work = [partial(use, package, row, scratch, steps) for row, package in order]
+    older = next((package for package in chosen if package.name != repo.CORE), None)
+    if older is not None:
+        place = installing.fresh(scratch / "older")
+        installing.install(place, index, older.name, twins=repo.twins(older, tree, set()))
+        work.insert(min(2, len(work)), partial(upgrade, index, older, tree, place, steps))
+    publish_newer_core(index, tree, scratch / "dist", steps)
+    together(work)
+    return rows
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -217,16 +236,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with loopback.serve(scratch) as index:
             publish_all(index, built, scratch, steps)
             rehearsal.impostor(index, built[repo.CORE], scratch, steps.hold)
-            rows = install_all(index, names, tree, scratch, steps)
-            upgrade_core(index, tree, out, scratch, [row["package"] for row in rows], steps)
+            chosen = [package for package in repo.packages(tree) if not names or package.name in names]
+            rows = rehearse(index, chosen, tree, scratch, steps)
         for bill in scratch.glob("*.cdx.json"):
             bill.replace(results / bill.name)
         for report in scratch.glob("pages-*/demo/report.html"):
             shutil.copyfile(report, results / f"{report.parts[-3].removeprefix('pages-')}.html")
     (results / "footprint.json").write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
-    if options.table:
-        options.table.write_text(installing.page(rows), "utf-8")
     took = (time.monotonic() - steps.started) / 60
+    if options.table:
+        options.table.write_text(installing.page(rows, took), "utf-8")
     late = f"; it is meant to end within {AIM}" if took > AIM else ""
     steps.hold(True, f"the rehearsal took {took:.1f} minutes{late}")
     return 0

@@ -45,7 +45,7 @@ PIP_WHEEL = "pip-26.3-py3-none-any.whl"
 PIP_SHA256 = "f3b60b20ffaadd4415ed7957212a38ac63fa4c5fa375bd0f4a797777940fad13"
 
 SESSIONS = {
-    "test": ["lint", "contracts", "types", "docs", "tooling", "tests", "demo"],
+    "test": ["lint", "contracts", "types", "docs", "tooling", "tests", "release_check"],
     "lint": ["lint", "contracts"],
     "types": ["types"],
     "docs": ["docs"],
@@ -53,6 +53,7 @@ SESSIONS = {
     "bench": ["bench"],
     "tutorials": ["tutorials"],
 }
+ALONE = {"test": ["types", "tests", "demo"]}  # for one package; the rehearsal runs every demo
 WITH_ARGUMENTS = ("release", "release-check")  # sessions that take what follows
 PER_PACKAGE = {"tutorials", "tests", "types", "minimums", "demo", "bench"}
 
@@ -141,9 +142,9 @@ def script(name: str, *arguments: str) -> int:
 
 def sessions(command: str, packages: list[str]) -> list[str]:
     """Names of the nox sessions of a command, narrowed to `packages` where given."""
-    names = SESSIONS[command]
     if not packages:
-        return names
+        return SESSIONS[command]
+    names = ALONE.get(command, SESSIONS[command])
     for name in packages:
         repo.find(name)  # stops with the list of names where there is no such package
     if not PER_PACKAGE.intersection(names):
@@ -192,7 +193,10 @@ def main(arguments: list[str]) -> int:
     names, handed_on = rest[:cut], rest[cut:]
     if command == "demo":
         return demo(names[0] if names else DEMO)
-    return nox("--session", *sessions(command, names), *handed_on)
+    chosen = sessions(command, names)
+    if handed_on and command == "test":  # they are pytest's
+        chosen = [name for name in chosen if name != "release_check"]
+    return nox("--session", *chosen, *handed_on)
 
 
 if __name__ == "__main__":

@@ -45,6 +45,18 @@ def test_sessions_are_narrowed_to_packages() -> None:
         dev.sessions("docs", ["esai-core"])
 
 
+@pytest.mark.parametrize(("handed_on", "rehearsed"), [([], True), (["--", "-k", "grid"], False)])
+def test_everything_ends_with_the_rehearsal_and_options_are_pytests(
+    monkeypatch: pytest.MonkeyPatch, handed_on: list[str], rehearsed: bool
+) -> None:
+    called: list[str] = []
+    monkeypatch.setattr(dev, "make_tools", lambda: None)
+    monkeypatch.setattr(dev, "nox", lambda *arguments: called.extend(arguments) or 0)
+    assert dev.main(["test", *handed_on]) == 0
+    assert called[-len(handed_on) :] == handed_on if handed_on else called[-1] == "release_check"
+    assert ("release_check" in called) == rehearsed
+
+
 def test_commands_name_sessions_that_exist() -> None:
     source = ast.parse((repo.ROOT / "noxfile.py").read_text("utf-8"))
     defined = {node.name for node in source.body if isinstance(node, ast.FunctionDef)}
