@@ -13,6 +13,13 @@ from esai_core.tasks.nextframe.forecasts import BASELINES, mean_errors, open_for
 
 __all__ = ["report"]
 
+BY_DESIGN = {
+    "climatology": "the time of the cycle alone",
+    "persistence": "the last field alone, as it is",
+    "damped": "the last field alone, each cell drawn to the climatology as fast as it forgets",
+}
+"""What the baselines use, which needs no measurement."""
+
 
 def report(config: NextframeConfig, run: RunFolder) -> None:
     """Draw and tell."""
@@ -58,6 +65,8 @@ def report(config: NextframeConfig, run: RunFolder) -> None:
             f"{told[0]['starts']} starts spread over the test part. The network adds to the damped anomaly, "
             "so that losing it costs most where the network adds little.",
         )
+    else:
+        page.section("What drives this", f"What is delivered ({delivered}) uses {BY_DESIGN[delivered]}.")
     for one in told:
         page.note(f"{one['method']}: {one['check']}", kind="info" if one["passed"] else "warning")
     page.section("Maps")
