@@ -55,7 +55,9 @@ def report(config: GapfillConfig, run: RunFolder) -> None:
     told = Drivers.load(run.find("drivers.json"))
     add_drivers(page, told.attributions, check=told.check, text=told.text)
     if delivered != "network":
-        page.note(f"What is delivered is {delivered}, not the network that is explained here.", kind="warning")
+        page.note(
+            f"What is delivered is {delivered}, not the network that is explained here.", kind="warning"
+        )
     page.section("Maps")
     with few_threads():
         hidden = tested["truth"].notnull().sum(("latitude", "longitude")).values
