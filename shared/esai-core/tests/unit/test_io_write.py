@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import errno
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
@@ -214,3 +216,29 @@ def test_folders_above_are_made_and_a_file_in_their_place_is_named(tmp_path):
 
     with pytest.raises(EsaiError):
         below_a_file()
+
+
+LARGE = """
+import resource, sys
+from pathlib import Path
+import dask.array as da
+import xarray as xr
+from esai_core import io
+
+def write(length):
+    values = da.zeros((length, 1000, 100), chunks=(10, -1, -1), dtype="f4")
+    field = xr.DataArray(values, dims=("time", "y", "x"))
+    io.write_netcdf(xr.Dataset({f"v{number}": field for number in range(4)}), Path(sys.argv[1]))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+print(-write(10) + write(160))
+"""
+
+
+def test_memory_is_that_of_blocks_however_many_and_large_the_variables(tmp_path):
+    """Four variables of 64 MB in blocks of 4 MB; HDF5 would keep up to 64 MB of each in its cache."""
+    done = subprocess.run(
+        [sys.executable, "-c", LARGE, str(tmp_path / "a.nc")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 90

@@ -96,6 +96,7 @@ def _stream(ds: xr.Dataset, lazy: list[str], path: Path, encoding: dict[str, dic
                 name, kind, tuple(map(str, variable.dims)), fill_value=fill, **options
             )
             target.set_auto_maskandscale(False)
+            target.set_var_chunk_cache(4 * CHUNK_BYTES)  # else up to 64 MB of each variable stay in memory
             others = [str(c) for c in variable.coords if c not in variable.dims]
             if others and name not in ds.coords:
                 target.setncattr("coordinates", " ".join(sorted(others)))
