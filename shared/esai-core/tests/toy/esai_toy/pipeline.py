@@ -8,6 +8,7 @@ import netCDF4
 import numpy as np
 
 from esai_core.errors import InputError
+from esai_core.io import atomic_path
 from esai_core.job import Request
 from esai_core.runs import RunFolder
 from esai_toy.config import ToyConfig
@@ -48,7 +49,8 @@ def train(config: ToyConfig, run: RunFolder) -> None:
         for epoch in range(first, config.train.epochs):
             best = np.polyfit(x, y, 1)
             line = line + (best - line) / 2
-            np.savez(state, epoch=epoch + 1, line=line)
+            with atomic_path(state) as aside:  # a run may be stopped while it is written
+                np.savez(aside, epoch=epoch + 1, line=line)
             run.add_history({"epoch": epoch, "loss": float(np.mean((np.polyval(line, x) - y) ** 2))})
             time.sleep(config.train.pause_s)
     if config.fail == "train":
