@@ -192,7 +192,7 @@ def _starts(
         )
     days = np.sort(truth["time"].values.astype("datetime64[D]"))
     last = max(end for _, end in config.data.windows.values())
-    every = np.arange(days[0] + 28, days[-1] - last + 1)
+    every = np.arange(days[0] + np.timedelta64(28, "D"), days[-1] + np.timedelta64(1 - last, "D"))
     step = config.data.start_every
     phase = (
         np.flatnonzero((every.astype(np.int64) + 3) % 7 == 3)[0] if step == 7 else 0

@@ -295,7 +295,8 @@ def _stations(report: Report, state: State, config: MosConfig, delivered: str, u
     ratio = ours / np.where(raw > 0, raw, np.nan)
     days = np.flatnonzero(common.any(axis=(1, 2)))
     span = slice(days[len(days) // 2], min(days[len(days) // 2] + 21, len(panel.days)))
-    time = np.arange(panel.days[span][0], panel.days[span][-1] + 1).astype("datetime64[h]")
+    shown = panel.days[span]
+    time = np.arange(shown[0], shown[-1] + np.timedelta64(1, "D")).astype("datetime64[h]")
     panels = {}
     for title, place in (("best", int(np.nanargmin(ratio))), ("worst", int(np.nanargmax(ratio)))):
         series = {
