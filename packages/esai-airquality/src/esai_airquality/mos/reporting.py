@@ -304,7 +304,7 @@ def _stations(report: Report, state: State, config: MosConfig, delivered: str, u
             "raw": panel.forecasts[lead][span, :, place].ravel(),
             delivered: made[span, :, place].ravel(),
         }
-        hours = time[0] + np.arange(series["raw"].size)
+        hours = time[0] + np.arange(series["raw"].size).astype("timedelta64[h]")
         panels[f"{title} station: {panel.stations[place]} ({ratio[place]:.2f} of the raw RMSE)"] = (
             hours,
             series,
