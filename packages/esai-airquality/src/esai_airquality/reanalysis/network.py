@@ -56,7 +56,7 @@ def read_network(config: NetworkSection, grid: xr.Dataset | None = None) -> Samp
         )
     tables = {key: table[table["station"].isin(names)] for key, table in tables.items()}
     times = tables["observed"]["time"].to_numpy("datetime64[D]")
-    days = np.arange(times.min(), times.max() + 1)
+    days = np.arange(times.min(), times.max() + np.timedelta64(1, "D"))
     hourly = {
         key: lay_out(table, "value", days, names, config.observations, duplicates="refuse")
         for key, table in tables.items()
