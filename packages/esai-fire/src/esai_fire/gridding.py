@@ -12,6 +12,8 @@ __all__ = ["cells_of", "regrid_total"]
 
 #: A target cell is known in a month in which this share of what is ever known of it is.
 KNOWN = 0.95
+#: Share of a source cell that the rounding of the outer edges may cut off.
+SLIVER = 1e-5
 
 
 def cells_of(source: Grid, step: float) -> Grid:
@@ -81,7 +83,7 @@ def regrid_total(da: xr.DataArray, target: Grid) -> xr.DataArray:
     if source.matches(target):
         return da
     # Overlaps as shares of the source cells: the weights of the way back, transposed.
-    rows, columns = separable_weights(target, source, method="conservative")
+    rows, columns = map(_whole, separable_weights(target, source, method="conservative"))
     if not rows.any() or not columns.any():
         raise InputError(
             "the grids do not overlap", where=f"{da.name}: {source.describe()}; target: {target.describe()}"
@@ -102,3 +104,9 @@ def regrid_total(da: xr.DataArray, target: Grid) -> xr.DataArray:
         name=da.name,
         attrs=da.attrs,
     )
+
+
+def _whole(shares: np.ndarray) -> np.ndarray:
+    """Give back to source cells the sliver that an edge rounded by `cells_of` cut off."""
+    total = shares.sum(axis=1, keepdims=True)
+    return shares / np.where(total > 1.0 - SLIVER, total, 1.0)
