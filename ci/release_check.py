@@ -213,7 +213,7 @@ def rehearse(
     if older is not None:
         place = installing.fresh(scratch / "older")
         installing.install(place, index, older.name, twins=repo.twins(older, tree, set()))
-        work.insert(min(2, len(work)), partial(upgrade, index, older, tree, place, steps))
+        work.insert(2, partial(upgrade, index, older, tree, place, steps))
     publish_newer_core(index, tree, scratch / "dist", steps)
     together(work)
     return rows

@@ -295,8 +295,7 @@ def _stations(report: Report, state: State, config: MosConfig, delivered: str, u
     ratio = ours / np.where(raw > 0, raw, np.nan)
     days = np.flatnonzero(common.any(axis=(1, 2)))
     span = slice(days[len(days) // 2], min(days[len(days) // 2] + 21, len(panel.days)))
-    shown = panel.days[span]
-    time = np.arange(shown[0], shown[-1] + np.timedelta64(1, "D")).astype("datetime64[h]")
+    first = panel.days[span][0].astype("datetime64[h]")
     panels = {}
     for title, place in (("best", int(np.nanargmin(ratio))), ("worst", int(np.nanargmax(ratio)))):
         series = {
@@ -304,7 +303,7 @@ def _stations(report: Report, state: State, config: MosConfig, delivered: str, u
             "raw": panel.forecasts[lead][span, :, place].ravel(),
             delivered: made[span, :, place].ravel(),
         }
-        hours = time[0] + np.arange(series["raw"].size).astype("timedelta64[h]")
+        hours = first + np.arange(series["raw"].size).astype("timedelta64[h]")
         panels[f"{title} station: {panel.stations[place]} ({ratio[place]:.2f} of the raw RMSE)"] = (
             hours,
             series,
