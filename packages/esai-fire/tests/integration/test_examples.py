@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -15,11 +16,17 @@ from esai_fire.cli import main
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
+def run(name: str, out: Path, *changes: str) -> dict[str, Any]:
+    done = run_cli(
+        main, ["run", EXAMPLES / f"{name}.toml", "--out", out, *(f"--set={item}" for item in changes)]
+    )
+    assert done.code == 0, done.err
+    return json.loads((out / "metrics.json").read_text())
+
+
 def test_emissions_from_the_published_tables(tmp_path: Path) -> None:
     data_path("fire/GFED4_Emission_Factors.csv")
-    done = run_cli(main, ["run", EXAMPLES / "emissions.toml", "--out", tmp_path / "run"])
-    assert done.code == 0, done.err
-    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    metrics = run("emissions", tmp_path / "run")
     assert metrics["closure"]["CO"]["max_percent"] <= 1.5
     assert metrics["scores"]["source_factors"]["d2"] > metrics["scores"]["one_factor"]["d2"]
     assert metrics["interval"]["CO"]["coverage"] > 0.9
@@ -31,11 +38,7 @@ def test_emissions_from_the_published_tables(tmp_path: Path) -> None:
 
 def test_gfed_regions_and_what_they_emit(tmp_path: Path) -> None:
     data_path("fire/gfed41s_dm_region_annual_1997_2011.csv")
-    done = run_cli(
-        main, ["run", EXAMPLES / "gfed_regions.toml", "--out", tmp_path / "run", "--set", "model.stability=0"]
-    )
-    assert done.code == 0, done.err
-    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    metrics = run("gfed_regions", tmp_path / "run", "model.stability=0")
     assert metrics["by_region"]["EQAS"]["stack"]["d2"] > 0.4
     assert metrics["scores"]["stack"]["d2"] > -0.1
     species = metrics["emissions"]["by_species"]
@@ -52,11 +55,7 @@ def test_gfed_regions_and_what_they_emit(tmp_path: Path) -> None:
 def test_western_us_in_short(tmp_path: Path) -> None:
     """The example as it is shipped, without the half samples; about 45 s of one core."""
     data_path("fire/wumi_burned_area_1deg_monthly_1984_2012.nc")
-    done = run_cli(
-        main, ["run", EXAMPLES / "western_us.toml", "--out", tmp_path / "run", "--set", "model.stability=0"]
-    )
-    assert done.code == 0, done.err
-    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    metrics = run("western_us", tmp_path / "run", "model.stability=0")
     assert metrics["scores"]["stack"]["d2"] >= 0.0
     total = metrics["by_region"]["total"]
     assert total["stack"]["d2"] > total["trend"]["d2"]
